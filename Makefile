@@ -1,0 +1,40 @@
+# Everything needs only Python 3.11 or newer; each target makes the virtual environment it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ROOMS := db models oracles orchestrator workers
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo water test lint types bench clean
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[xtb,dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## the main job: molecules by quantum chemistry, against a random control of equal cost
+	$(BIN)/theoros run campaigns/polarizability/campaign.yaml --database demo.db --with-control random --fresh
+
+water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
+	$(BIN)/theoros run campaigns/water/campaign.yaml --database demo.db --fresh
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not follow an editable install whose folders are mapped, so it gets the mapping as a tree of links.
+types: $(INSTALLED)
+	rm -rf build/types && mkdir -p build/types/theoros
+	for room in $(ROOMS); do ln -s ../../../$$room build/types/theoros/$$room; done
+	for file in __init__.py py.typed; do ln -s ../../../front/$$file build/types/theoros/$$file; done
+	MYPYPATH=build/types $(BIN)/mypy --package theoros
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

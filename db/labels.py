@@ -1,0 +1,160 @@
+"""Labels on their way in and out: small outputs are rows, large ones are artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from theoros.db.artifacts import NPY, ArtifactStore
+from theoros.db.clock import now
+from theoros.db.errors import AnswerNotFinite
+from theoros.db.records import AnswerRecord, CandidateRecord, LabelRecord
+from theoros.db.schema import Artifact, Candidate, Evaluation, Label, LabelOutput, LabelValue
+
+LARGEST_IN_ROWS = 64
+_CHUNK = 500
+
+Stored = Mapping[str, tuple[str, int]]  # output -> digest and size of its artifact
+
+
+def store_large_outputs(answer: AnswerRecord, artifacts: ArtifactStore) -> Stored:
+    """Put the arrays of more than 64 elements into the artifact store, before the transaction that names them.
+
+    An answer with NaN or infinity is refused here (`AnswerNotFinite`), before anything of it is kept.
+    """
+    for output, quantity in answer.outputs.items():
+        if not np.isfinite(np.asarray(quantity.value, dtype=np.float64)).all():
+            raise AnswerNotFinite(
+                f"Output '{output}' of oracle '{answer.oracle}' holds NaN or infinity. A label must be finite, since "
+                "models are fitted to it. Report the attempt as failed (class 'not finite')."
+            )
+    return {
+        output: artifacts.put_array(np.asarray(quantity.value, dtype=np.float64))
+        for output, quantity in answer.outputs.items()
+        if np.size(quantity.value) > LARGEST_IN_ROWS
+    }
+
+
+def insert_label(
+    connection: Connection, candidate_id: int, fidelity: str, cache_key: str, answer: AnswerRecord, stored: Stored
+) -> int:
+    """Insert the label and its outputs; returns its id."""
+    label_id = connection.execute(
+        insert(Label)
+        .values(
+            candidate_id=candidate_id,
+            fidelity=fidelity,
+            cache_key=cache_key,
+            oracle=answer.oracle,
+            oracle_version=answer.oracle_version,
+            cost=answer.cost,
+            details=dict(answer.details),
+            created_at=now(),
+        )
+        .returning(Label.id)
+    ).scalar_one()
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for key, size in stored.values():
+        connection.execute(
+            dialect.insert(Artifact).values(digest=key, size=size, media_type=NPY).on_conflict_do_nothing()
+        )
+    outputs: list[dict[str, Any]] = []
+    values: list[dict[str, Any]] = []
+    for output, quantity in answer.outputs.items():
+        array = np.asarray(quantity.value, dtype=np.float64)
+        digest = stored[output][0] if output in stored else None
+        outputs.append(
+            {
+                "label_id": label_id,
+                "output": output,
+                "unit": quantity.unit,
+                "shape": list(array.shape),
+                "digest": digest,
+            }
+        )
+        if digest is None:
+            values += [
+                {"label_id": label_id, "output": output, "position": position, "value": float(value)}
+                for position, value in enumerate(array.ravel())
+            ]
+    if outputs:
+        connection.execute(insert(LabelOutput), outputs)
+    if values:
+        connection.execute(insert(LabelValue), values)
+    return label_id
+
+
+def records(
+    connection: Connection, campaign_id: int, artifacts: ArtifactStore, known: Collection[int]
+) -> list[LabelRecord]:
+    """The campaign's labels in the order of their decisions, without those of the evaluations in `known`."""
+    query = (
+        select(
+            Evaluation.id,
+            Evaluation.sequence,
+            Evaluation.fidelity,
+            Evaluation.label_id,
+            Evaluation.from_cache,
+            Label.cost,
+            Candidate.hash,
+            Candidate.kind,
+            Candidate.data,
+            Candidate.text,
+        )
+        .join(Label, Label.id == Evaluation.label_id)
+        .join(Candidate, Candidate.id == Evaluation.candidate_id)
+        .where(Evaluation.campaign_id == campaign_id)
+        .order_by(Evaluation.sequence)
+    )
+    skip = frozenset(known)
+    rows = [row for row in connection.execute(query) if row.id not in skip]
+    arrays = outputs_of(connection, [row.label_id for row in rows], artifacts)
+    return [
+        LabelRecord(
+            label_id=row.label_id,
+            evaluation_id=row.id,
+            sequence=row.sequence,
+            candidate=CandidateRecord(row.hash, row.kind, row.data, row.text),
+            fidelity=row.fidelity,
+            values=arrays[row.label_id],
+            cost=row.cost,
+            from_cache=row.from_cache,
+        )
+        for row in rows
+    ]
+
+
+def outputs_of(
+    connection: Connection, label_ids: Sequence[int], artifacts: ArtifactStore
+) -> dict[int, dict[str, NDArray[np.float64]]]:
+    """The outputs of labels as arrays of their shapes, the large ones read (and checked) from the artifact store."""
+    found: dict[int, dict[str, NDArray[np.float64]]] = {label_id: {} for label_id in label_ids}
+    for chunk in _chunks(sorted(found)):
+        numbers: dict[tuple[int, str], list[float]] = {}
+        for row in connection.execute(
+            select(LabelValue.label_id, LabelValue.output, LabelValue.value)
+            .where(LabelValue.label_id.in_(chunk))
+            .order_by(LabelValue.label_id, LabelValue.output, LabelValue.position)
+        ):
+            numbers.setdefault((row.label_id, row.output), []).append(row.value)
+        for row in connection.execute(
+            select(LabelOutput.label_id, LabelOutput.output, LabelOutput.shape, LabelOutput.digest)
+            .where(LabelOutput.label_id.in_(chunk))
+            .order_by(LabelOutput.label_id, LabelOutput.output)
+        ):
+            if row.digest is None:
+                flat = numbers.get((row.label_id, row.output), [])
+                array = np.array(flat, dtype=np.float64).reshape(row.shape)
+            else:
+                array = artifacts.get_array(row.digest)
+            found[row.label_id][row.output] = array
+    return found
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]

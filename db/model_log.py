@@ -1,0 +1,145 @@
+"""Model versions with their scores and checks, and the predictions that decisions were made with."""
+
+from __future__ import annotations
+
+import math
+
+from sqlalchemy import Connection, insert, select
+from theoros.db.clock import now
+from theoros.db.errors import DuplicateModelVersion
+from theoros.db.records import CheckRecord, ModelVersionRecord, PredictionRecord, ScoreRecord
+from theoros.db.schema import Decision, DecisionPrediction, Evaluation, ModelCheck, ModelScore, ModelVersion
+
+
+def add(connection: Connection, campaign_id: int, record: ModelVersionRecord) -> int:
+    """Append a model version with its scores and checks; returns its row's id."""
+    mine = (ModelVersion.campaign_id == campaign_id, ModelVersion.number == record.number)
+    if connection.execute(select(ModelVersion.id).where(*mine)).first():
+        raise DuplicateModelVersion(
+            f"The campaign has a model version {record.number} already. Versions are never overwritten. "
+            "Number the next one after the last of Store.model_versions()."
+        )
+    version_id = connection.execute(
+        insert(ModelVersion)
+        .values(
+            campaign_id=campaign_id,
+            number=record.number,
+            surrogate=record.surrogate,
+            n_labels=record.n_labels,
+            seed=record.seed,
+            fit_seconds=record.fit_seconds,
+            fell_back=record.fell_back,
+            message=record.message,
+            hyperparameters=dict(record.hyperparameters),
+            created_at=now(),
+        )
+        .returning(ModelVersion.id)
+    ).scalar_one()
+    if record.scores:
+        connection.execute(
+            insert(ModelScore),
+            [
+                {
+                    "model_version_id": version_id,
+                    "output": score.output,
+                    "metric": score.metric,
+                    "value": score.value,
+                    "n": score.n,
+                }
+                for score in record.scores
+            ],
+        )
+    if record.checks:
+        connection.execute(
+            insert(ModelCheck),
+            [
+                {
+                    "model_version_id": version_id,
+                    "label_id": check.label_id,
+                    "output": check.output,
+                    "mean": check.mean,
+                    "std": check.std,
+                    "observed": check.observed,
+                }
+                for check in record.checks
+            ],
+        )
+    return version_id
+
+
+def versions(connection: Connection, campaign_id: int) -> list[ModelVersionRecord]:
+    """The campaign's model versions, the first first."""
+    scores: dict[int, list[ScoreRecord]] = {}
+    mine = select(ModelVersion.id).where(ModelVersion.campaign_id == campaign_id)
+    for row in connection.execute(
+        select(ModelScore.model_version_id, ModelScore.output, ModelScore.metric, ModelScore.value, ModelScore.n)
+        .where(ModelScore.model_version_id.in_(mine))
+        .order_by(ModelScore.output, ModelScore.metric)
+    ):
+        scores.setdefault(row.model_version_id, []).append(
+            ScoreRecord(row.output, row.metric, _number(row.value), row.n)
+        )
+    checks: dict[int, list[CheckRecord]] = {}
+    for check in connection.execute(
+        select(
+            ModelCheck.model_version_id,
+            ModelCheck.label_id,
+            ModelCheck.output,
+            ModelCheck.mean,
+            ModelCheck.std,
+            ModelCheck.observed,
+        )
+        .where(ModelCheck.model_version_id.in_(mine))
+        .order_by(ModelCheck.label_id, ModelCheck.output)
+    ):
+        checks.setdefault(check.model_version_id, []).append(
+            CheckRecord(check.label_id, check.output, _number(check.mean), _number(check.std), _number(check.observed))
+        )
+    query = select(
+        ModelVersion.id,
+        ModelVersion.number,
+        ModelVersion.surrogate,
+        ModelVersion.n_labels,
+        ModelVersion.seed,
+        ModelVersion.fit_seconds,
+        ModelVersion.fell_back,
+        ModelVersion.message,
+        ModelVersion.hyperparameters,
+    )
+    return [
+        ModelVersionRecord(
+            number=row.number,
+            surrogate=row.surrogate,
+            n_labels=row.n_labels,
+            seed=row.seed,
+            fit_seconds=row.fit_seconds,
+            fell_back=row.fell_back,
+            message=row.message,
+            hyperparameters=row.hyperparameters,
+            scores=tuple(scores.get(row.id, ())),
+            checks=tuple(checks.get(row.id, ())),
+        )
+        for row in connection.execute(
+            query.where(ModelVersion.campaign_id == campaign_id).order_by(ModelVersion.number)
+        )
+    ]
+
+
+def predictions(connection: Connection, campaign_id: int) -> dict[int, tuple[PredictionRecord, ...]]:
+    """What was predicted of each evaluation when it was decided, by evaluation id."""
+    found: dict[int, list[PredictionRecord]] = {}
+    for row in connection.execute(
+        select(Decision.evaluation_id, DecisionPrediction.output, DecisionPrediction.mean, DecisionPrediction.std)
+        .join(Decision, Decision.id == DecisionPrediction.decision_id)
+        .join(Evaluation, Evaluation.id == Decision.evaluation_id)
+        .where(Evaluation.campaign_id == campaign_id)
+        .order_by(Decision.evaluation_id, DecisionPrediction.output)
+    ):
+        found.setdefault(row.evaluation_id, []).append(
+            PredictionRecord(row.output, _number(row.mean), _number(row.std))
+        )
+    return {evaluation_id: tuple(beliefs) for evaluation_id, beliefs in found.items()}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

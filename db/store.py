@@ -1,0 +1,407 @@
+"""The store: a thin face over the database that owns the engine and the transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from theoros.db import attempts, campaigns, frames, labels, migrate, model_log, ownership, queue, reading, wide
+from theoros.db import progress as progress_of
+from theoros.db.artifacts import ArtifactStore, default_artifacts
+from theoros.db.engine import BUSY_SECONDS, WRITES, connect_or_explain, open_engine, open_read_only, parse_url, safe_url
+from theoros.db.errors import DatabaseBusy, DatabaseNotFound, DatabaseUnreachable, StoreReadOnly
+from theoros.db.records import (
+    AnswerRecord,
+    CampaignRecord,
+    Claim,
+    DecisionRecord,
+    EvaluationRecord,
+    EventRecord,
+    FailureRecord,
+    LabelRecord,
+    ModelVersionRecord,
+    PredictionRecord,
+    Progress,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+T = TypeVar("T")
+_PAUSES = (0.02, 0.1, 0.4, 1.0)  # before each repetition of a transaction that the server rolled back
+_TRANSIENT = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+
+
+class Store:
+    """Everything that Theoros remembers, in SQLite or PostgreSQL, with the same meaning on both.
+
+    **Threads and processes.** A store may be used by many threads at once. On SQLite the writes of one process wait
+    for each other in turn (and those of other processes on the file's lock, up to 30 s); on PostgreSQL they run side
+    by side. Every method is one transaction: it has happened entirely, and is durable, when it returns, or not at
+    all. A store must not be shared across a fork: open another.
+
+    **Who may change what.** The token of `acquire` makes its holder the campaign's *owner*, until the lease runs out
+    *and* another takes over. Methods with an `owner` argument refuse the write of one who is no longer the owner
+    (`OwnershipLost`); without the argument (a person at the command line) they are not fenced. A worker holds the token
+    of its attempt, and nothing else; `started`, `complete` and `fail` are its only writes, fenced by that token.
+
+    **Evaluations.** Transitions are compare-and-set, and there are no others::
+
+        queued, failed -> running                    claim      (a new attempt; `failed` not before its retry time)
+        running -> done                              complete
+        running -> failed | abandoned                fail       (to be retried | never again)
+        running -> queued | abandoned                reconcile  (worker lost | lost `max_losses` times: class "poison")
+        queued, failed, running -> cancelled         cancel
+        queued, failed, abandoned(poison) -> done    complete   (a late answer of a lost attempt that nobody reclaimed)
+
+    `done` and `cancelled` are final. Retries add attempts, never evaluations: a campaign has exactly the evaluations
+    that `enqueue` was given, less duplicates. An answer is counted once, whoever reports it and however often.
+
+    **Append-only.** Labels, decisions, model versions and events are never changed. All times are the database's.
+
+    Args:
+        url: a path (SQLite) or ``postgresql://user@host/name``.
+        read_only: open for reading; every write raises `StoreReadOnly`, and the database refuses it too.
+        create: make the database (SQLite file, tables) if there is none; else `DatabaseNotFound`.
+        artifacts: where large arrays go: a folder or an fsspec URL. Default: THEOROS_ARTIFACTS, else
+            ``<name>.artifacts`` beside the SQLite file, else ``./theoros-artifacts``.
+    """
+
+    def __init__(
+        self, url: str | Path, *, read_only: bool = False, create: bool = True, artifacts: str | Path | None = None
+    ) -> None:
+        parsed = parse_url(url)
+        self.url = parsed.render_as_string(hide_password=False)
+        self.read_only = read_only
+        self.artifacts = ArtifactStore(artifacts or default_artifacts(parsed))
+        self._writer: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if parsed.get_backend_name() == "sqlite" else contextlib.nullcontext()
+        )
+        self._engine = open_read_only(parsed) if read_only else open_engine(parsed, create=create)
+        self._writing = self._engine.execution_options(**{WRITES: True})
+        if migrate.check(self._engine) is None:
+            if read_only or not create:
+                self.close()
+                raise DatabaseNotFound(
+                    f"The database {self.safe_url} holds nothing of Theoros yet. It is made by the first `theoros run`"
+                    ". Check the URL, or run a campaign."
+                )
+            migrate.upgrade(self._engine)
+
+    @property
+    def safe_url(self) -> str:
+        """The URL without its password, for people and logs."""
+        return safe_url(self._engine.url)
+
+    def __repr__(self) -> str:
+        return f"Store({self.safe_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        self._engine.dispose()
+
+    # ------------------------------------------------------------------------------------------------ campaigns
+
+    def create_campaign(
+        self, name: str, *, goal: str, spec: Mapping[str, Any], seed: int, control_of: str | None = None
+    ) -> CampaignRecord:
+        """Make a campaign in state `created`; `CampaignExists` if the name is taken."""
+        return self._write(lambda c: campaigns.create(c, name, goal, spec, seed, control_of))
+
+    def campaign(self, name: str) -> CampaignRecord:
+        """The campaign's row; `CampaignNotFound` names close matches."""
+        with self.reading() as connection:
+            return campaigns.get(connection, name)
+
+    def campaigns(self) -> list[CampaignRecord]:
+        """All campaigns, the oldest first."""
+        with self.reading() as connection:
+            return campaigns.everyone(connection)
+
+    def set_state(self, name: str, state: str, reason: str | None = None, *, owner: str | None = None) -> None:
+        """Change a campaign's state (created, running, paused, finished, failed); `reason` replaces its stop reason."""
+
+        def work(connection: Connection) -> None:
+            campaigns.set_state(connection, self._owned(connection, name, owner), state, reason)
+
+        self._write(work)
+
+    def request_stop(self, name: str, mode: Literal["drain", "cancel"]) -> None:
+        """Ask the campaign's orchestrator, wherever it runs, to stop; it reads this as `campaign().stop_requested`."""
+        self._write(lambda c: campaigns.set_stop(c, campaigns.identify(c, name), mode))
+
+    def clear_stop(self, name: str) -> None:
+        """Take back a request to stop."""
+        self._write(lambda c: campaigns.set_stop(c, campaigns.identify(c, name), None))
+
+    def add_event(
+        self, name: str, kind: str, message: str, data: Mapping[str, Any] | None = None, *, owner: str | None = None
+    ) -> None:
+        """Append to the campaign's log of events."""
+        self._write(lambda c: campaigns.add_event(c, self._owned(c, name, owner), kind, message, data))
+
+    def events(self, name: str, limit: int = 100, *, kinds: Sequence[str] | None = None) -> list[EventRecord]:
+        """The campaign's last `limit` events (of some kinds), the oldest of them first."""
+        with self.reading() as connection:
+            return campaigns.events(connection, campaigns.identify(connection, name), limit, kinds)
+
+    # ------------------------------------------------------------------------------------------------ ownership
+
+    def acquire(
+        self,
+        name: str,
+        *,
+        host: str,
+        pid: int,
+        lease_seconds: float = 30.0,
+        pid_is_dead: Callable[[str, int], bool] | None = None,
+    ) -> str:
+        """Become the campaign's owner; returns the owner's token.
+
+        Takes over from an owner whose lease ran out, or of whom ``pid_is_dead(host, pid)`` says that it is dead; else
+        raises `CampaignOwned`. One who takes over calls ``reconcile(name, owner=token, lost_tokens="all")`` next.
+        """
+
+        def work(connection: Connection) -> str:
+            campaign_id = campaigns.identify(connection, name, lock=True)
+            return ownership.acquire(connection, campaign_id, name, host, pid, lease_seconds, pid_is_dead)
+
+        return self._write(work)
+
+    def heartbeat(
+        self, name: str, token: str, lease_seconds: float = 30.0, *, attempt_tokens: Sequence[str] = ()
+    ) -> list[str]:
+        """Extend the owner's lease and those of its attempts at work.
+
+        Returns the attempt tokens that are no longer current: their work may be stopped. `OwnershipLost` if another
+        took over.
+        """
+        return self._write(
+            lambda c: ownership.heartbeat(
+                c, campaigns.identify(c, name), name, token, lease_seconds, list(attempt_tokens)
+            )
+        )
+
+    def release(self, name: str, token: str) -> None:
+        """Give the campaign up; releasing twice, or after a takeover, does nothing."""
+        self._write(lambda c: ownership.release(c, campaigns.identify(c, name), token))
+
+    # ------------------------------------------------------------------------------------------------ the queue
+
+    def enqueue(
+        self,
+        name: str,
+        decisions: Sequence[DecisionRecord],
+        *,
+        required_outputs: Collection[str],
+        owner: str | None = None,
+        priority: int = 0,
+    ) -> list[EvaluationRecord]:
+        """Queue decisions; returns an evaluation for each, in the order given.
+
+        A candidate that the campaign has at that fidelity already, in any state but cancelled, gets its existing
+        evaluation. One that any campaign has a label for (same cache key, all `required_outputs`) is `done` at once, at
+        no cost. New evaluations are numbered densely from 1.
+        """
+
+        def work(connection: Connection) -> list[EvaluationRecord]:
+            campaign_id = self._owned(connection, name, owner, lock=True)
+            return queue.enqueue(connection, campaign_id, decisions, required_outputs, priority)
+
+        return self._write(work)
+
+    def claim(
+        self, name: str, *, worker: str, limit: int = 1, lease_seconds: float = 60.0, owner: str | None = None
+    ) -> list[Claim]:
+        """Take up to `limit` evaluations to work on: lowest priority number first, then oldest decision."""
+        return self._write(lambda c: queue.claim(c, self._owned(c, name, owner), worker, limit, lease_seconds))
+
+    def claims_of(self, name: str, worker: str) -> list[Claim]:
+        """The unfinished claims of `worker`, so that asking again gives the same evaluations."""
+        with self.reading() as connection:
+            return queue.claims_of(connection, campaigns.identify(connection, name), worker)
+
+    def started(self, token: str, host: str, pid: int) -> bool:
+        """A worker says where it runs; False if its attempt is no longer current, so that it need not begin."""
+        return self._write(lambda c: attempts.started(c, token, host, pid))
+
+    def complete(self, token: str, answer: AnswerRecord) -> bool:
+        """Keep an answer as a label; False if it was counted already or its attempt was fenced out.
+
+        Raises `AnswerNotFinite` for NaN or infinity, and `AttemptNotFound` for a token of another database.
+        """
+        if self.read_only:
+            raise self._refusal()
+        stored = labels.store_large_outputs(answer, self.artifacts)
+        return self._write(lambda c: attempts.complete(c, token, answer, stored))
+
+    def fail(self, token: str, failure: FailureRecord) -> bool:
+        """End an attempt as failed, to be retried or abandoned; False if it is no longer current."""
+        return self._write(lambda c: attempts.fail(c, token, failure))
+
+    def cancel(self, name: str, evaluation_ids: Collection[int] | None = None, *, owner: str | None = None) -> int:
+        """Cancel all that is queued or waits for a retry (None), or those named, running or not; returns how many."""
+        return self._write(lambda c: queue.cancel(c, self._owned(c, name, owner), evaluation_ids))
+
+    def reconcile(
+        self,
+        name: str,
+        *,
+        owner: str | None = None,
+        lost_tokens: Collection[str] | Literal["all"] | None = None,
+        max_losses: int = 3,
+    ) -> list[EvaluationRecord]:
+        """Give up lost attempts: expired leases (None), those named, or "all" that run; returns what they were about.
+
+        Their evaluations are queued again; after `max_losses` lost workers one is abandoned as "poison".
+        """
+        everything = lost_tokens == "all"
+        tokens = None if lost_tokens is None or isinstance(lost_tokens, str) else list(lost_tokens)
+        return self._write(lambda c: attempts.reconcile(c, self._owned(c, name, owner), tokens, everything, max_losses))
+
+    # -------------------------------------------------------------------------------------------------- reading
+
+    def evaluations(self, name: str, states: Collection[str] | None = None) -> list[EvaluationRecord]:
+        """The campaign's evaluations (in some states), in the order of their decisions."""
+        with self.reading() as connection:
+            return queue.records(connection, campaigns.identify(connection, name), states)
+
+    def label_records(self, name: str, *, known: Collection[int] = ()) -> list[LabelRecord]:
+        """The campaign's labels in the order of their decisions.
+
+        `known` are the ids of evaluations whose labels the caller has already: labels arrive in any order, so no single
+        number could say where to go on.
+        """
+        with self.reading() as connection:
+            return labels.records(connection, campaigns.identify(connection, name), self.artifacts, known)
+
+    def seen(self, name: str) -> set[tuple[str, str]]:
+        """(candidate hash, fidelity) of all that the campaign asked and did not cancel."""
+        with self.reading() as connection:
+            return queue.seen(connection, campaigns.identify(connection, name))
+
+    def predictions(self, name: str) -> dict[int, tuple[PredictionRecord, ...]]:
+        """What was believed of each evaluation when it was decided, by evaluation id."""
+        with self.reading() as connection:
+            return model_log.predictions(connection, campaigns.identify(connection, name))
+
+    def progress(self, name: str, costs: Mapping[str, float]) -> Progress:
+        """Counts, money and time; `costs` are the relative costs of the fidelities, for what is still open."""
+        with self.reading() as connection:
+            return progress_of.progress(connection, campaigns.identify(connection, name), costs)
+
+    # ------------------------------------------------------------------------------------------- model versions
+
+    def add_model_version(self, name: str, record: ModelVersionRecord, *, owner: str | None = None) -> int:
+        """Append a model version with its scores and checks; returns its row's id."""
+        return self._write(lambda c: model_log.add(c, self._owned(c, name, owner), record))
+
+    def model_versions(self, name: str) -> list[ModelVersionRecord]:
+        """The campaign's model versions, the first first."""
+        with self.reading() as connection:
+            return model_log.versions(connection, campaigns.identify(connection, name))
+
+    # ----------------------------------------------------------------------------------------------- for people
+
+    def labels(self, name: str, wide: bool = True) -> pd.DataFrame:
+        """Labels as a table: one row per label (wide; units in ``.attrs["units"]``), or one per number (long)."""
+        if not wide:
+            return self._frame(name, frames.LABELS_LONG)
+        from theoros.db.wide_frame import wide_labels
+
+        with self.reading() as connection:
+            campaign_id = campaigns.identify(connection, name)
+            return wide_labels(connection, campaign_id, self.artifacts)
+
+    def decisions(self, name: str) -> pd.DataFrame:
+        """Why each evaluation was asked for, what was predicted and what came."""
+        return self._frame(name, frames.DECISIONS)
+
+    def model_scores(self, name: str) -> pd.DataFrame:
+        """Figures of merit of each model version on labels that it had not seen."""
+        return self._frame(name, frames.MODEL_SCORES)
+
+    def checks(self, name: str) -> pd.DataFrame:
+        """Predicted beside observed, for every label that was predicted before it came."""
+        return self._frame(name, frames.CHECKS)
+
+    def attempts(self, name: str) -> pd.DataFrame:
+        """Every try at every evaluation, with where it ran, how it ended and what it used."""
+        return self._frame(name, frames.ATTEMPTS)
+
+    def create_labels_wide(self, name: str) -> str:
+        """Make (anew) the SQL view ``labels_wide_<name>`` with a column per parameter and output; returns its name."""
+        return self._write(lambda c: wide.create_labels_wide(c, campaigns.identify(c, name, lock=True), name))
+
+    def query(
+        self, sql: str, params: Mapping[str, Any] | None = None, *, timeout_seconds: float = 60.0
+    ) -> pd.DataFrame:
+        r"""Any one SQL statement that reads, on a connection of its own that cannot write.
+
+        Parameters are written ``:name`` and given in `params`; a literal colon before a word is written ``\:``.
+        """
+        return reading.query(self._engine.url, sql, params, timeout_seconds)
+
+    # ------------------------------------------------------------------------------------------------- plumbing
+
+    def _frame(self, name: str, sql: str) -> pd.DataFrame:
+        with self.reading() as connection:
+            campaigns.identify(connection, name)
+            return frames.frame(connection, sql, {"campaign": name})
+
+    def _owned(self, connection: Connection, name: str, owner: str | None, *, lock: bool = False) -> int:
+        campaign_id = campaigns.identify(connection, name, lock=lock)
+        ownership.require(connection, campaign_id, name, owner)
+        return campaign_id
+
+    def _explained(self, error: DBAPIError) -> Exception:
+        if error.connection_invalidated:
+            return DatabaseUnreachable(
+                f"The connection to {self.safe_url} broke during a write. Whether it happened is not known; every write "
+                "but a claim may simply be repeated. Check that the server runs."
+            )
+        if "database is locked" in str(error.orig):
+            return DatabaseBusy(
+                f"The database {self.safe_url} was locked for {BUSY_SECONDS:.0f} s. Another process is writing for very "
+                "long. Find it (fuser), or use PostgreSQL for many writers."
+            )
+        return error
+
+    def _refusal(self) -> StoreReadOnly:
+        return StoreReadOnly(
+            f"The store {self.safe_url} was opened for reading. Nothing can be written through it. "
+            "Open it with Store(url) to write."
+        )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection inside one transaction, for the other modules of this room that read (export)."""
+        with connect_or_explain(self._engine) as connection, connection.begin():
+            yield connection
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction, again if the server rolled it back because of others'."""
+        if self.read_only:
+            raise self._refusal()
+        for pause in (*_PAUSES, None):
+            try:
+                with self._writer, connect_or_explain(self._writing) as connection, connection.begin():
+                    return work(connection)
+            except DBAPIError as error:
+                if pause is None or getattr(error.orig, "sqlstate", None) not in _TRANSIENT:
+                    raise self._explained(error) from error
+                time.sleep(pause * (0.5 + random.random()))  # noqa: S311
+        raise AssertionError("unreachable")

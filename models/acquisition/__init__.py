@@ -1,0 +1,1 @@
+"""Acquisition functions: what asking a candidate would be worth."""

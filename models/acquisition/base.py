@@ -1,0 +1,125 @@
+"""What the built-in acquisition functions share: they read Gaussian beliefs, and score candidates through features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from botorch.acquisition import AcquisitionFunction
+from botorch.models.deterministic import GenericDeterministicModel
+from torch import Tensor
+
+from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
+from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.oracles.candidate import Candidate
+
+#: Candidates that are encoded and scored at once; bounds the memory of a fingerprint matrix.
+CHUNK = 2_000
+
+
+class GaussianBelief(Protocol):
+    """What ``"posterior"`` in a surrogate's `provides` means: independent Gaussian processes over encoded features."""
+
+    outputs: tuple[str, ...]
+    fidelities: tuple[str, ...]
+
+    def encode(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Features ``n x d``."""
+        ...
+
+    def output(self, name: str) -> OutputModel:
+        """The process of an output."""
+        ...
+
+    def fidelity_indices(self, points: Sequence[Point]) -> list[int]:
+        """The place of each point's fidelity in the ladder."""
+        ...
+
+
+def belief_of(model: FittedSurrogate) -> GaussianBelief:
+    """`model` as a Gaussian belief; raises TypeError when it offers no posterior over features."""
+    if not all(hasattr(model, name) for name in ("encode", "output", "fidelity_indices")):
+        raise TypeError(
+            f"The surrogate {model.name!r} offers no posterior over features, which this acquisition needs. "
+            f"Use 'std' or 'random' with it, or a Gaussian process."
+        )
+    return cast(GaussianBelief, model)
+
+
+class FeatureAcquisition(AcquisitionFunction):  # type: ignore[misc]  # BoTorch is untyped
+    """A BoTorch acquisition function of one point at the target fidelity: ``b x 1 x d`` features to ``b`` values."""
+
+    def __init__(self) -> None:
+        # BoTorch's constructor wants a model; its optimisers never ask ours, which hold their posteriors themselves.
+        super().__init__(model=GenericDeterministicModel(lambda X: X[..., :1]))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Values ``b`` of features ``b x 1 x d``, larger is better."""
+        return self.values(X.squeeze(-2))
+
+    def values(self, features: Tensor) -> Tensor:
+        """Values ``b`` of features ``b x d``."""
+        raise NotImplementedError
+
+
+def feature_scorer(model: FittedSurrogate, function: FeatureAcquisition) -> Score:
+    """Score candidates by an acquisition function over their features; what is not a number scores -infinity."""
+    belief = belief_of(model)
+
+    def score(candidates: Sequence[Candidate]) -> Array:
+        values = np.empty(len(candidates))
+        for start in range(0, len(candidates), CHUNK):
+            chunk = candidates[start : start + CHUNK]
+            with torch.no_grad():
+                values[start : start + len(chunk)] = function.values(belief.encode(chunk)).cpu().numpy()
+        return np.nan_to_num(values, nan=-np.inf, posinf=np.finfo(np.float64).max, neginf=-np.inf)
+
+    return score
+
+
+@dataclass(frozen=True)
+class Bound:
+    """An outcome constraint in the standardised units of its output at the target fidelity: ``sign * f <= limit``."""
+
+    output: str
+    sign: float
+    limit: float
+
+
+def standardised_bound(belief: GaussianBelief, constraint: OutcomeConstraint) -> Bound:
+    """Translate a constraint into the units in which a process predicts its output."""
+    model = belief.output(constraint.output)
+    sign = 1.0 if constraint.op == "<=" else -1.0
+    return Bound(constraint.output, sign, sign * float((constraint.bound - model.offset[-1]) / model.scale[-1]))
+
+
+def pending_features(belief: GaussianBelief, pending: Sequence[Point]) -> tuple[Tensor, list[int]]:
+    """Features ``p x d`` of the pending points and their fidelities."""
+    return belief.encode([point.candidate for point in pending]), belief.fidelity_indices(pending)
+
+
+def hallucinated(belief: GaussianBelief, output: str, pending: Sequence[Point]) -> OutputModel:
+    """The process of `output` as if every pending point had answered with its mean.
+
+    Means stay, variances shrink (Desautels et al., JMLR 15, 4053 (2014)).
+    """
+    model = belief.output(output)
+    if not pending:
+        return model
+    features, fidelity = pending_features(belief, pending)
+    with torch.no_grad():
+        means, _ = model.posterior.moments(model.inputs(features, fidelity))
+    return model.conditioned(features, fidelity, means[:, :1])
+
+
+def labelled_at_target(problem: Problem, dataset: Dataset) -> list[int]:
+    """Rows of `dataset` whose objective was observed at the target fidelity."""
+    column = dataset.outputs.index(problem.objective)
+    return [
+        row
+        for row, point in enumerate(dataset.points)
+        if point.fidelity == problem.target and np.isfinite(dataset.values[row, column])
+    ]

@@ -1,0 +1,60 @@
+"""Uncertainty sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.oracles.candidate import Candidate
+
+
+@dataclass(frozen=True)
+class StandardDeviation:
+    """The objective's posterior standard deviation at the target fidelity: ask where least is known.
+
+    Known as uncertainty sampling or ALM (MacKay, Neural Computation 4, 590 (1992)). Works with any surrogate that
+    predicts a standard deviation; pending points count where the surrogate offers a posterior to condition.
+    """
+
+    name: ClassVar[str] = "std"
+    needs: ClassVar[frozenset[str]] = frozenset({"variance"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "learn"})
+
+    def build(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
+    ) -> FeatureAcquisition:
+        """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
+        belief = belief_of(model)
+        return _StandardDeviation(hallucinated(belief, problem.objective, pending), len(problem.fidelities) - 1)
+
+    def scorer(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
+    ) -> Score:
+        """Standard deviations of candidates, standardised where the surrogate is a Gaussian process."""
+        if hasattr(model, "encode"):
+            return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+        column = model.predict([]).outputs.index(problem.objective)
+
+        def score(candidates: Sequence[Candidate]) -> Array:
+            std = model.predict([Point(candidate, problem.target) for candidate in candidates]).std[:, column]
+            return np.nan_to_num(std, nan=-np.inf)
+
+        return score
+
+
+class _StandardDeviation(FeatureAcquisition):
+    def __init__(self, model: OutputModel, target: int) -> None:
+        super().__init__()
+        self.model, self.target = model, target
+
+    def values(self, features: Tensor) -> Tensor:
+        """Standard deviations ``b`` of features ``b x d``."""
+        _, variance = self.model.posterior.moments(self.model.inputs(features, self.target))
+        return variance.sqrt()

@@ -1,0 +1,263 @@
+"""The seams of this room: what a surrogate, an acquisition and a proposer are, and the data that pass between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.spaces.base import Space
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is asked: a candidate at a fidelity."""
+
+    candidate: Candidate
+    fidelity: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labels as a surrogate sees them.
+
+    `values` is ``n x m``, one column per scalar of `outputs`, NaN where a label lacks that output. Rows are in the
+    order in which they were decided.
+    """
+
+    points: tuple[Point, ...]
+    outputs: tuple[str, ...]
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Means and standard deviations of the outputs' noise-free values, both ``n x m``, in the outputs' units."""
+
+    outputs: tuple[str, ...]
+    mean: Array
+    std: Array
+
+
+@dataclass(frozen=True)
+class OutcomeConstraint:
+    """An output that must not pass a bound: ``"<="`` or ``">="``, in the output's own unit."""
+
+    output: str
+    op: str
+    bound: float
+
+    def satisfied(self, value: float) -> bool:
+        """Whether an observed value keeps the constraint."""
+        return value <= self.bound if self.op == "<=" else value >= self.bound
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a model or a decision needs to know of a campaign, and nothing else of it.
+
+    `goal` is ``"optimize"`` or ``"learn"``. `outputs` are the scalars to be modelled; `objective` is the one that
+    is maximised or minimised (for ``learn``, the one whose variance counts). `fidelities` go from cheapest to the
+    truth, with `costs` relative to the last. `feasible` tells whether a candidate keeps the constraints that need no
+    oracle (a synthesizability bound); it is cheap and vetoes a candidate before it is scored.
+    """
+
+    goal: str
+    space: Space
+    outputs: tuple[str, ...]
+    objective: str
+    maximize: bool
+    fidelities: tuple[str, ...]
+    costs: tuple[float, ...]
+    constraints: tuple[OutcomeConstraint, ...] = ()
+    deterministic: bool = True
+    feasible: Callable[[Candidate], bool] | None = None
+
+    @property
+    def target(self) -> str:
+        """The fidelity that the user really wants."""
+        return self.fidelities[-1]
+
+
+class FittedSurrogate(Protocol):
+    """A surrogate that has seen labels. Immutable; safe to send to another process."""
+
+    @property
+    def name(self) -> str:
+        """The surrogate's name."""
+        ...
+
+    @property
+    def n_labels(self) -> int:
+        """How many labels it was fitted to."""
+        ...
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether the fit failed and something older or simpler stands in."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """What a person should know of the fit; empty when all went well."""
+        ...
+
+    def predict(self, points: Sequence[Point]) -> Prediction:
+        """Predict the noise-free outputs at `points`, in their order."""
+        ...
+
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """JSON data that a person can read: length scales, noise, ..."""
+        ...
+
+
+class Surrogate(Protocol):
+    """A model of the oracle with uncertainty.
+
+    `provides` names what its fitted form offers an acquisition (``"mean"``, ``"variance"``; ``"posterior"``: joint
+    Gaussian beliefs over encoded features, `theoros.models.acquisition.base.GaussianBelief`; ``"gradient"``: they are
+    differentiable in the features); `kinds` which candidates it reads.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What its fitted form offers."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of candidate that it reads."""
+        ...
+
+    def fit(
+        self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
+    ) -> FittedSurrogate:
+        """Fit to all labels of `dataset`.
+
+        Never raises for numerical reasons: a fit that fails is tried again from other starts and with more jitter,
+        and then `previous` (with its `fell_back` and `message` set) is returned; only with no `previous` a model
+        with prior hyperparameters is.
+        """
+        ...
+
+
+Score = Callable[[Sequence[Candidate]], Array]
+
+
+@dataclass(frozen=True)
+class ProposalRequest:
+    """What a proposer may know.
+
+    `score` gives acquisition values (larger is better) at the target fidelity for candidates (n,), None before there
+    is a model; `model` is the fitted surrogate for proposers that optimise over encoded features themselves.
+    `labelled` holds the best-first labelled candidates at the target fidelity; `seen` the hashes already asked or
+    decided, which a proposer need not return again. `pending` are points decided and not yet answered; `dataset` are
+    the labels, for proposers that build an acquisition over features.
+    """
+
+    problem: Problem
+    n: int
+    seed: int
+    seen: frozenset[str]
+    labelled: tuple[Candidate, ...] = ()
+    pending: tuple[Point, ...] = ()
+    model: FittedSurrogate | None = None
+    acquisition: Acquisition | None = None
+    score: Score | None = None
+    dataset: Dataset | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate with the name of the proposer that made it."""
+
+    candidate: Candidate
+    proposer: str
+
+
+class Proposer(Protocol):
+    """Generates candidates. Sees acquisition values, never the oracle.
+
+    `kinds` names the kinds of candidate it can make; `needs_model` whether it works only after the first fit.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of candidate that it makes."""
+        ...
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether it works only after the first fit."""
+        ...
+
+    def propose(self, request: ProposalRequest) -> list[Candidate]:
+        """Return up to `request.n` distinct valid candidates that are feasible and not in `request.seen`."""
+        ...
+
+
+class Acquisition(Protocol):
+    """Scores candidates under a surrogate, aware of pending points. `needs` is a subset of a surrogate's `provides`.
+
+    One that can be had as a function over features may also offer ``build(problem, model, dataset, pending, *, seed)``,
+    which returns a BoTorch AcquisitionFunction of one point (``b x 1 x d`` to ``b``); gradient-based proposers use it.
+    """
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it asks of a fitted surrogate."""
+        ...
+
+    @property
+    def goals(self) -> frozenset[str]:
+        """Goals that it serves."""
+        ...
+
+    def scorer(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
+    ) -> Score:
+        """Return a function from candidates (n) to acquisition values (n,), larger is better.
+
+        Pending points count as already asked: the value of a candidate beside one of them is what remains.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A decision as the models make it: what to ask next and why.
+
+    `value` is the acquisition value, None where there was no model; `predictions` maps an output to its mean and
+    standard deviation at `point`.
+    """
+
+    point: Point
+    proposer: str
+    acquisition: str
+    value: float | None
+    predictions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    reason: str = ""

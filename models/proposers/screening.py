@@ -1,0 +1,22 @@
+"""What every proposer does with what it made: keep what is distinct, new, valid and feasible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from theoros.models.contract import Array, ProposalRequest
+from theoros.oracles.candidate import Candidate
+
+
+def admissible(request: ProposalRequest, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The distinct candidates that are neither seen nor vetoed by the problem's own constraint, in their order."""
+    feasible = request.problem.feasible
+    distinct = {candidate.hash: candidate for candidate in candidates if candidate.hash not in request.seen}
+    return [candidate for candidate in distinct.values() if feasible is None or feasible(candidate)]
+
+
+def best_first(candidates: list[Candidate], scores: Array) -> list[Candidate]:
+    """Candidates by falling score; equal scores keep their order."""
+    return [candidates[int(i)] for i in np.argsort(-scores, kind="stable")]

@@ -1,0 +1,219 @@
+"""The names of surrogates, acquisitions and proposers, and which of them go together.
+
+This module imports no implementation: a campaign's specification is checked with it long before torch is needed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from theoros.models.contract import Acquisition, Problem, Proposer, Surrogate
+
+
+@dataclass(frozen=True)
+class SurrogateEntry:
+    """Where a surrogate is implemented, and what its class declares."""
+
+    path: str
+    provides: frozenset[str]
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True)
+class AcquisitionEntry:
+    """Where an acquisition is implemented, and what its class declares."""
+
+    path: str
+    needs: frozenset[str]
+    goals: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ProposerEntry:
+    """Where a proposer is implemented, and what its class declares.
+
+    `spaces` is ``"finite"`` or ``"infinite"`` where it can't work on the other, else ``"any"``.
+    """
+
+    path: str
+    kinds: frozenset[str]
+    needs_model: bool
+    spaces: str = "any"
+
+
+_GP = "theoros.models.surrogates.gaussian_process"
+_ACQUISITION = "theoros.models.acquisition"
+_PROPOSERS = "theoros.models.proposers"
+_PARAMETERS, _MOLECULE = frozenset({"parameters"}), frozenset({"molecule"})
+_BOTH_KINDS = _PARAMETERS | _MOLECULE
+_POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
+
+SURROGATES: Mapping[str, SurrogateEntry] = {
+    "gp": SurrogateEntry(
+        f"{_GP}:GaussianProcess", frozenset({"mean", "variance", "posterior", "gradient"}), _PARAMETERS
+    ),
+    "tanimoto_gp": SurrogateEntry(
+        f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "posterior"}), _MOLECULE
+    ),
+}
+ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
+    "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _OPTIMIZE),
+    "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _POSTERIOR, _OPTIMIZE),
+    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", _POSTERIOR, _OPTIMIZE),
+    "std": AcquisitionEntry(
+        f"{_ACQUISITION}.standard_deviation:StandardDeviation", frozenset({"variance"}), _OPTIMIZE | _LEARN
+    ),
+    "integrated_variance": AcquisitionEntry(
+        f"{_ACQUISITION}.integrated_variance:IntegratedVariance", _POSTERIOR, _LEARN
+    ),
+    "random": AcquisitionEntry(f"{_ACQUISITION}.random_scores:RandomScores", frozenset(), _OPTIMIZE | _LEARN),
+}
+PROPOSERS: Mapping[str, ProposerEntry] = {
+    "random": ProposerEntry(f"{_PROPOSERS}.random_design:RandomDesign", _BOTH_KINDS, False),
+    "sobol": ProposerEntry(f"{_PROPOSERS}.sobol:SobolDesign", _BOTH_KINDS, False),
+    "acquisition_optimizer": ProposerEntry(
+        f"{_PROPOSERS}.acquisition_optimizer:AcquisitionOptimizer", _PARAMETERS, True, "infinite"
+    ),
+    "library": ProposerEntry(f"{_PROPOSERS}.library_ranking:LibraryRanking", _BOTH_KINDS, True, "finite"),
+    "genetic": ProposerEntry(f"{_PROPOSERS}.genetic.algorithm:GeneticAlgorithm", _MOLECULE, True, "infinite"),
+}
+
+
+def surrogate(name: str) -> Surrogate:
+    """Build the surrogate `name`, or ``package.module:Class`` of a user's own; raises ValueError."""
+    return cast(Surrogate, _load(_surrogate_entry(name).path)())
+
+
+def acquisition(name: str) -> Acquisition:
+    """Build the acquisition `name`, or a user's own ``package.module:Class``; raises ValueError."""
+    return cast(Acquisition, _load(_acquisition_entry(name).path)())
+
+
+def proposer(name: str) -> Proposer:
+    """Build the proposer `name`, or a user's own ``package.module:Class``; raises ValueError."""
+    return cast(Proposer, _load(_proposer_entry(name).path)())
+
+
+def default_surrogate(problem: Problem) -> str:
+    """The name behind ``surrogate: auto``; raises ValueError when no built-in surrogate reads the space's kind."""
+    for name, entry in SURROGATES.items():
+        if problem.space.kind in entry.kinds:
+            return name
+    raise ValueError(
+        f"No built-in surrogate reads candidates of kind {problem.space.kind!r}. "
+        f"Name a surrogate of your own as 'package.module:Class'."
+    )
+
+
+def default_acquisition(problem: Problem) -> str:
+    """The name behind ``acquisition: auto``."""
+    return "log_ei" if problem.goal == "optimize" else "integrated_variance"
+
+
+def default_proposers(problem: Problem) -> tuple[str, ...]:
+    """Where candidates come from when the user does not say."""
+    if problem.space.is_finite:
+        return ("library",)
+    return ("acquisition_optimizer",) if problem.space.kind == "parameters" else ("genetic", "random")
+
+
+def initial_proposer(problem: Problem) -> str:
+    """Where the candidates asked before the first fit come from."""
+    return "sobol" if problem.space.kind == "parameters" and not problem.space.is_finite else "random"
+
+
+def check_surrogate_name(name: str, problem: Problem) -> None:
+    """Raise ValueError when `name` is no surrogate, or one that can't read the problem's candidates."""
+    entry = _surrogate_entry(name)
+    if problem.space.kind not in entry.kinds:
+        raise ValueError(
+            f"The surrogate {name!r} reads {_listed(entry.kinds)}, and the space holds {problem.space.kind!r}. "
+            f"Use {default_surrogate(problem)!r}, or leave the surrogate out."
+        )
+
+
+def check_proposer_name(name: str, problem: Problem) -> None:
+    """Raise ValueError when `name` is no proposer, or one that can't work in the problem's space."""
+    entry = _proposer_entry(name)
+    finite = "finite" if problem.space.is_finite else "infinite"
+    usable = ", ".join(repr(known) for known, e in PROPOSERS.items() if _works(e, problem))
+    if problem.space.kind not in entry.kinds:
+        raise ValueError(
+            f"The proposer {name!r} makes {_listed(entry.kinds)}, and the space holds {problem.space.kind!r}. "
+            f"Use one of {usable}."
+        )
+    if entry.spaces not in ("any", finite):
+        raise ValueError(
+            f"The proposer {name!r} works on {entry.spaces} spaces, and this one is {finite}. Use one of {usable}."
+        )
+
+
+def compatible(surrogate: str, acquisition: str, goal: str) -> None:
+    """Raise ValueError unless the acquisition serves `goal` and the surrogate offers all that it needs."""
+    offered, wanted = _surrogate_entry(surrogate), _acquisition_entry(acquisition)
+    if goal not in wanted.goals:
+        serving = ", ".join(repr(name) for name, entry in ACQUISITIONS.items() if goal in entry.goals)
+        raise ValueError(
+            f"The acquisition {acquisition!r} serves the goal {_listed(wanted.goals)}, and the campaign's is {goal!r}. "
+            f"Use one of {serving}."
+        )
+    if missing := wanted.needs - offered.provides:
+        fitting = ", ".join(
+            repr(name) for name, e in ACQUISITIONS.items() if e.needs <= offered.provides and goal in e.goals
+        )
+        raise ValueError(
+            f"The acquisition {acquisition!r} needs {_listed(missing)}, which the surrogate {surrogate!r} lacks. "
+            f"Use one of {fitting}, or another surrogate."
+        )
+
+
+def _works(entry: ProposerEntry, problem: Problem) -> bool:
+    finite = "finite" if problem.space.is_finite else "infinite"
+    return problem.space.kind in entry.kinds and entry.spaces in ("any", finite)
+
+
+def _surrogate_entry(name: str) -> SurrogateEntry:
+    if ":" in name:
+        cls = _load(name)
+        return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds))
+    return SURROGATES[_known(name, SURROGATES, "surrogate")]
+
+
+def _acquisition_entry(name: str) -> AcquisitionEntry:
+    if ":" in name:
+        cls = _load(name)
+        return AcquisitionEntry(name, frozenset(cls.needs), frozenset(cls.goals))
+    return ACQUISITIONS[_known(name, ACQUISITIONS, "acquisition")]
+
+
+def _proposer_entry(name: str) -> ProposerEntry:
+    if ":" in name:
+        cls = _load(name)
+        return ProposerEntry(name, frozenset(cls.kinds), bool(cls.needs_model))
+    return PROPOSERS[_known(name, PROPOSERS, "proposer")]
+
+
+def _known(name: str, table: Mapping[str, Any], what: str) -> str:
+    if name in table:
+        return name
+    close = difflib.get_close_matches(name, table, n=1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(map(repr, table))}."
+    raise ValueError(f"There is no {what} {name!r}. {hint}")
+
+
+def _load(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{path!r} can't be loaded: {error}. Write 'package.module:Class' of something that can be imported here."
+        ) from error
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " or ".join(repr(name) for name in sorted(names))

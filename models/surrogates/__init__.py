@@ -1,0 +1,1 @@
+"""Models of the oracle with uncertainty."""

@@ -1,0 +1,311 @@
+"""Gaussian processes over parameters (``gp``) and over molecules (``tanimoto_gp``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Prediction, Problem
+from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for
+from theoros.models.sampling import derived_seed
+from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
+from theoros.models.surrogates.posterior import Posterior
+from theoros.models.surrogates.structure import Structure, readable
+from theoros.oracles.candidate import Candidate
+
+#: Noise variance, relative, of a model that could not be fitted: it believes little.
+PRIOR_NOISE = 1e-2
+
+
+@dataclass(frozen=True)
+class OutputModel:
+    """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f."""
+
+    structure: Structure
+    posterior: Posterior
+    offset: Array
+    scale: Array
+    state: State = field(repr=False)
+    hyperparameters: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def noise(self) -> float:
+        """The noise variance of a label, standardised."""
+        return float(self.hyperparameters["noise_variance"])
+
+    def inputs(self, features: Tensor, fidelity: int | Sequence[int]) -> Tensor:
+        """Features ``n x d`` with the fidelity's column where the process has one; differentiable in the features."""
+        if self.structure.tasks == 1:
+            return features
+        column = torch.as_tensor(fidelity, dtype=features.dtype, device=features.device).reshape(-1, 1)
+        return torch.cat([features, column.expand(len(features), 1)], dim=1)
+
+    def conditioned(self, features: Tensor, fidelity: Sequence[int], values: Tensor) -> OutputModel:
+        """Also know the noise-free standardised `values` (``p x s``)."""
+        return replace(self, posterior=self.posterior.conditioned(self.inputs(features, fidelity), values))
+
+
+@dataclass(frozen=True)
+class FittedGaussianProcess:
+    """One process for each output, independent of each other, over all fidelities of the problem."""
+
+    name: str
+    n_labels: int
+    outputs: tuple[str, ...]
+    fidelities: tuple[str, ...]
+    encoder: Encoder
+    models: tuple[OutputModel, ...]
+    fell_back: bool = False
+    message: str = ""
+
+    def predict(self, points: Sequence[Point]) -> Prediction:
+        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
+        features = self.encoder.encode([point.candidate for point in points])
+        fidelity = self.fidelity_indices(points)
+        mean, std = np.empty((len(points), len(self.outputs))), np.empty((len(points), len(self.outputs)))
+        for column, model in enumerate(self.models):
+            with torch.no_grad():
+                means, variances = model.posterior.moments(model.inputs(features, fidelity))
+            scale = model.scale[fidelity]
+            mean[:, column] = model.offset[fidelity] + scale * means[:, 0].cpu().numpy()
+            std[:, column] = scale * variances.sqrt().cpu().numpy()
+        return Prediction(self.outputs, mean, std)
+
+    def output(self, name: str) -> OutputModel:
+        """The process of the output `name`; raises KeyError."""
+        try:
+            return self.models[self.outputs.index(name)]
+        except ValueError:
+            raise KeyError(f"the model has no output {name!r}; it has {list(self.outputs)}") from None
+
+    def encode(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Features ``n x d``."""
+        return self.encoder.encode(candidates)
+
+    def fidelity_indices(self, points: Sequence[Point]) -> list[int]:
+        """The place of each point's fidelity in the problem's ladder."""
+        return [self.fidelities.index(point.fidelity) for point in points]
+
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """JSON data for each output: length scales, noise variance (in units of the scale squared), offset, scale."""
+        return {
+            name: {
+                **model.hyperparameters,
+                "kernel": model.structure.family,
+                "offset": dict(zip(self.fidelities, model.offset.tolist(), strict=True)),
+                "scale": dict(zip(self.fidelities, model.scale.tolist(), strict=True)),
+            }
+            for name, model in zip(self.outputs, self.models, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """Exact Gaussian processes, one for each output, with hyperparameters at their posterior mode.
+
+    Length scales have priors that grow with the square root of the dimension (Hvarfner et al., ICML 2024,
+    arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020,
+    arXiv:1906.08878). Several fidelities are tasks of an intrinsic coregionalisation model with non-negative
+    correlations; each has its own offset and scale, so that a shifted cheap method does no harm. The kernel is
+    ``"rbf"`` or ``"matern"`` (5/2). `device` is torch's name for where the fit runs, by default a GPU when one is
+    granted; the fitted model lies on the CPU. `seconds` bounds one optimisation of one output's hyperparameters.
+    """
+
+    kernel: str = "rbf"
+    device: str | None = None
+    seconds: float = 20.0
+
+    name: ClassVar[str] = "gp"
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "posterior", "gradient"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"parameters"})
+
+    def fit(
+        self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
+    ) -> FittedGaussianProcess:
+        """Fit to all labels; see `theoros.models.contract.Surrogate.fit` for what happens when that fails."""
+        last = previous if isinstance(previous, FittedGaussianProcess) and previous.name == self.name else None
+        encoder = last.encoder if last is not None else encoder_for(problem.space)
+        features = encoder.encode([point.candidate for point in dataset.points])
+        fidelity = np.array([problem.fidelities.index(point.fidelity) for point in dataset.points], dtype=np.int64)
+        models, messages = [], []
+        for output in problem.outputs:
+            start = last.output(output) if last is not None and output in last.outputs else None
+            labels = _Labels.of(problem, dataset, output, features, fidelity)
+            structure = self._structure(problem, encoder)
+            try:
+                model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
+            except FitFailed as failure:
+                message = f"{output}: no fit worked ({failure})"
+                kept = _without_fit(structure, encoder, labels, start)
+                if kept is None and last is not None:
+                    return replace(last, fell_back=True, message=f"{message}; the previous version is kept")
+                model = kept or _ignorant(structure, encoder, labels)
+                messages.append((True, message))
+            else:
+                messages.append((False, f"{output}: {message}" if message else ""))
+            models.append(model)
+        return FittedGaussianProcess(
+            name=self.name,
+            n_labels=len(dataset),
+            outputs=problem.outputs,
+            fidelities=problem.fidelities,
+            encoder=encoder,
+            models=tuple(models),
+            fell_back=any(failed for failed, _ in messages),
+            message="; ".join(text for _, text in messages if text),
+        )
+
+    def _structure(self, problem: Problem, encoder: Encoder) -> Structure:
+        return Structure(
+            family=self._family(),
+            dimension=encoder.dimension,
+            categorical=encoder.categorical,
+            tasks=len(problem.fidelities),
+            target=len(problem.fidelities) - 1,
+            noise=self._noise() if problem.deterministic else "noisy",
+        )
+
+    def _family(self) -> str:
+        return self.kernel
+
+    def _noise(self) -> str:
+        return "smooth"
+
+    def _fit_output(
+        self, structure: Structure, encoder: Encoder, labels: _Labels, start: OutputModel | None, seed: int
+    ) -> tuple[OutputModel, str]:
+        if len(labels.y) < 2:
+            return _ignorant(structure, encoder, labels), ""
+        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        X, y, gram = labels.inputs(structure).to(device), labels.standardised.to(device), None
+        if structure.family == "tanimoto":  # its matrix has no hyperparameters: compute it once
+            with torch.no_grad():
+                gram = structure_gram(X[:, : structure.dimension])
+            rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
+            X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
+        fit = fit_hyperparameters(
+            lambda floor: structure.model(X, y, floor, gram),
+            [start.state] if start is not None else [],
+            seed=seed,
+            seconds=self.seconds,
+        )
+        return _output_model(structure, encoder, labels, fit.state, fit.floor), fit.message
+
+
+@dataclass(frozen=True)
+class TanimotoGaussianProcess(GaussianProcess):
+    """Exact Gaussian processes over molecules: MinMax kernel on Morgan counts of radius 3.
+
+    The recipe of Tripp & Hernández-Lobato (arXiv:2406.07709), with output scale and noise at their posterior mode.
+    """
+
+    name: ClassVar[str] = "tanimoto_gp"
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "posterior"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
+
+    def _family(self) -> str:
+        return "tanimoto"
+
+    def _noise(self) -> str:
+        return "fingerprint"
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The labels of one output: features ``n x d``, fidelity indices and values ``n``, standardisation by fidelity."""
+
+    features: Tensor
+    fidelity: np.ndarray[Any, np.dtype[np.int64]]
+    y: Array
+    offset: Array
+    scale: Array
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        dataset: Dataset,
+        output: str,
+        features: Tensor,
+        fidelity: np.ndarray[Any, np.dtype[np.int64]],
+    ) -> _Labels:
+        values = np.asarray(dataset.values, dtype=np.float64)[:, dataset.outputs.index(output)]
+        kept = np.isfinite(values)
+        y, fidelity = values[kept], fidelity[kept]
+        offset, scale = _standardisation(y, fidelity, len(problem.fidelities))
+        return cls(features[torch.from_numpy(kept)], fidelity, y, offset, scale)
+
+    @property
+    def standardised(self) -> Tensor:
+        return torch.from_numpy((self.y - self.offset[self.fidelity]) / self.scale[self.fidelity])
+
+    def inputs(self, structure: Structure) -> Tensor:
+        if structure.tasks == 1:
+            return self.features
+        return torch.cat([self.features, torch.from_numpy(self.fidelity).double().unsqueeze(-1)], dim=1)
+
+
+def _standardisation(y: Array, fidelity: np.ndarray[Any, np.dtype[np.int64]], fidelities: int) -> tuple[Array, Array]:
+    """Offsets and scales by fidelity; one without labels takes those of the labelled one that is nearest the truth."""
+    offset, scale = np.zeros(fidelities), np.ones(fidelities)
+    labelled = sorted(set(fidelity.tolist()))
+    for f in labelled:
+        mine = y[fidelity == f]
+        offset[f] = mine.mean()
+        spread = mine.std(ddof=1) if len(mine) > 1 else 0.0
+        scale[f] = spread if spread > 1e-10 * max(1e-300, abs(offset[f])) else 0.0
+    wide = [f for f in labelled if scale[f] > 0]
+    for f in range(fidelities):
+        if f not in labelled and labelled:
+            offset[f] = offset[labelled[-1]]
+        if (f not in labelled and labelled) or (f in labelled and scale[f] == 0):
+            scale[f] = scale[wide[-1]] if wide else 1.0
+    return offset, scale
+
+
+def structure_gram(features: Tensor) -> Tensor:
+    """The Tanimoto matrix ``n x n`` of feature rows."""
+    from theoros.models.kernels import TanimotoKernel
+
+    gram: Tensor = TanimotoKernel()(features).to_dense()
+    return gram
+
+
+def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state: State, floor: float) -> OutputModel:
+    """Condition the process with hyperparameters `state` on the labels; raises FitFailed if the matrix is singular."""
+    kernel, mean = structure.kernel(priors=False), structure.mean(priors=False)
+    load_state(kernel, {k.removeprefix("covar_module."): v for k, v in state.items() if k.startswith("covar_module.")})
+    load_state(mean, {k.removeprefix("mean_module."): v for k, v in state.items() if k.startswith("mean_module.")})
+    kernel.requires_grad_(False).eval()
+    mean.requires_grad_(False).eval()
+    noise = max(floor, float(state.get("likelihood.noise_covar.raw_noise", torch.tensor(PRIOR_NOISE))))
+    y = labels.standardised.unsqueeze(-1)
+    try:
+        posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, torch.full((len(y),), noise, dtype=y.dtype))
+    except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
+        raise FitFailed(f"{type(error).__name__}: {error}") from error
+    names = tuple(column.name for column in encoder.columns) if isinstance(encoder, ParameterEncoder) else ()
+    found = readable(structure, names, kernel, mean, noise)
+    return OutputModel(structure, posterior, labels.offset, labels.scale, state, found)
+
+
+def _without_fit(
+    structure: Structure, encoder: Encoder, labels: _Labels, start: OutputModel | None
+) -> OutputModel | None:
+    """The last version's hyperparameters with the new labels, if there are such and they can be factorised."""
+    if start is None:
+        return None
+    try:
+        return _output_model(structure, encoder, labels, start.state, 1e-4)
+    except FitFailed:
+        return None
+
+
+def _ignorant(structure: Structure, encoder: Encoder, labels: _Labels) -> OutputModel:
+    """Initial hyperparameters and much noise, which can always be factorised."""
+    return _output_model(structure, encoder, labels, {}, PRIOR_NOISE)

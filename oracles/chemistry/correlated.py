@@ -1,0 +1,83 @@
+"""MP2, CCSD and CCSD(T) on a Hartree-Fock reference, by PySCF. All electrons are correlated."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theoros.oracles.chemistry import response
+from theoros.oracles.chemistry.scf import MeanFieldCalculation, about_nuclei, mean_field, nuclear_field_energy, solve
+from theoros.oracles.chemistry.units import CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
+from theoros.oracles.failures import NotConverged
+
+
+class CorrelatedCalculation(MeanFieldCalculation):
+    """Energies and forces of the correlated method; dipole and polarizability as its energy's derivatives in a field.
+
+    The orbital energies (homo, lumo, gap) are the Hartree-Fock reference's.
+    """
+
+    @cached_property
+    def method(self) -> Any:
+        """PySCF's solved correlated object."""
+        return self._correlate(self.solved)
+
+    def energy(self) -> float:
+        """Total energy in eV."""
+        return self._total(self.method) * HARTREE
+
+    def dipole(self) -> NDArray[np.float64]:
+        """Relaxed dipole in debye, shape (3,): the energy's first derivative in a field."""
+        return about_nuclei(self.system, self._field_properties[0]) * DEBYE
+
+    def polarizability(self) -> NDArray[np.float64]:
+        """Static polarizability in angstrom^3, shape (3, 3): the energy's second derivative in a field."""
+        return self._field_properties[1] * CUBIC_BOHR
+
+    def forces(self) -> NDArray[np.float64]:
+        """Forces in eV/angstrom, shape (atoms, 3), by analytic gradients."""
+        if self.level.method == "ccsd(t)":
+            from pyscf.grad import ccsd_t as restricted
+            from pyscf.grad import uccsd_t as unrestricted
+
+            gradient = (unrestricted if self.system.spin else restricted).Gradients(self.method)
+        else:
+            gradient = self.method.nuc_grad_method()
+        gradient.verbose = 0
+        return -np.asarray(gradient.kernel(), dtype=np.float64) * FORCE_AU
+
+    def report(self) -> dict[str, Any]:
+        """JSON data about how it went."""
+        return super().report() | {"correlation_energy_hartree": self._total(self.method) - float(self.solved.e_tot)}
+
+    @cached_property
+    def _field_properties(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        tight = self.level.model_copy(update={"conv_tol": min(self.level.conv_tol, 1e-10)})
+
+        def energy(field: NDArray[np.float64]) -> float:
+            solved = solve(mean_field(self.system, tight, self.machine, field), self.machine)
+            return self._total(self._correlate(solved)) + nuclear_field_energy(self.system, field)
+
+        return response.from_energies(energy)
+
+    def _correlate(self, solved: Any) -> Any:
+        from pyscf import cc, mp
+
+        if self.level.method == "mp2":
+            method = mp.MP2(solved)
+            method.kernel()
+            return method
+        method = cc.CCSD(solved)
+        method.conv_tol, method.conv_tol_normt, method.max_cycle = 1e-10, 1e-8, max(100, self.level.max_cycle)
+        method.kernel()
+        if not method.converged:
+            raise NotConverged(f"CCSD did not converge in {method.max_cycle} cycles; raise max_cycle")
+        method.theoros_triples = float(method.ccsd_t()) if self.level.method == "ccsd(t)" else 0.0
+        return method
+
+    @staticmethod
+    def _total(method: Any) -> float:
+        return float(method.e_tot) + float(getattr(method, "theoros_triples", 0.0))

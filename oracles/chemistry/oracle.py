@@ -1,0 +1,177 @@
+"""PySCF and GFN-xTB as oracles: a ladder of levels over molecules or parametrised geometries."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from theoros.oracles.candidate import Candidate, content_hash
+from theoros.oracles.chemistry import properties
+from theoros.oracles.chemistry.correlated import CorrelatedCalculation
+from theoros.oracles.chemistry.costs import relative_costs
+from theoros.oracles.chemistry.geometry import System, checked, fitting_space, relaxed, system_of
+from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, GeometryOptions, Level
+from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
+from theoros.oracles.chemistry.tblite_backend import XTBCalculation, check_tblite
+from theoros.oracles.contract import Answer, Fidelity, Quantity, fidelity_of
+from theoros.oracles.resources import Resources
+from theoros.oracles.spaces.base import Space
+
+_KEPT_GEOMETRIES = 256
+
+
+class PySCFOracle:
+    """Quantum chemistry by PySCF: a ladder of levels from GFN-xTB over Hartree-Fock and DFT to CCSD(T).
+
+    Candidates are molecules (``data["smiles"]``) or, with ``geometry={"template": ...}``, the parameters of a z-matrix
+    or xyz text. `fidelities` are `Level`s as dicts, cheapest first; see `ChemistryOptions` for the other options and
+    `properties.OUTPUTS` for the outputs, their units and shapes.
+
+    Raises, all before anything expensive: pydantic's ValidationError (a ValueError) with the path of the option,
+    MissingOutput for an output that a level can't give, MissingDependency for tblite, gpu4pyscf or pyscf-dispersion.
+    """
+
+    name: str = "pyscf"
+    deterministic: bool = True
+    cache_version: str = "1"
+    _methods: ClassVar[Sequence[str] | None] = None
+
+    def __init__(
+        self,
+        *,
+        space: Space | None = None,
+        outputs: Sequence[str] = ("energy",),
+        fidelities: Sequence[Mapping[str, Any] | Level],
+        geometry: Mapping[str, Any] | GeometryOptions | None = None,
+        charge: int | None = None,
+        spin: int = 0,
+        resources: Mapping[str, Any] | Resources | None = None,
+    ) -> None:
+        self.options = options = ChemistryOptions.model_validate(
+            {
+                "fidelities": fidelities,
+                "outputs": [outputs] if isinstance(outputs, str) else list(outputs),
+                "geometry": geometry or {},
+                "charge": charge,
+                "spin": spin,
+                "resources": resources or {},
+            }
+        )
+        self._check_methods()
+        self.outputs: Mapping[str, Quantity] = properties.declared(options.outputs, options.fidelities)
+        self.resources = options.resources
+        self.space: Space = fitting_space(space, options.geometry)
+        self._check_dependencies()
+        self._levels = {level.name: level for level in options.fidelities}
+        self.fidelities = tuple(
+            Fidelity(level.name, cost, options.settings(level), level.description or level.label)
+            for level, cost in zip(options.fidelities, relative_costs(options), strict=True)
+        )
+        self._relaxed: OrderedDict[str, System] = OrderedDict()
+
+    def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
+        """Answer `candidate` at the level `fidelity`.
+
+        Raises KeyError for an unknown fidelity, InvalidCandidate (unreadable or unembeddable SMILES, overlapping atoms,
+        electrons that don't fit the spin, an element that the level lacks) and NotConverged.
+        """
+        level = self._levels[fidelity_of(self, fidelity).name]
+        started = time.perf_counter()
+        with self._threads():
+            system = self._geometry(candidate, level)
+            calculation = self._calculate(level)(system)
+            found = properties.values(self.options.outputs, system, calculation, self._calculate(level))
+            report = calculation.report()
+        details = {
+            "method": level.label,
+            **report,
+            "charge": system.charge,
+            "spin": system.spin,
+            "geometry": {"symbols": list(system.symbols), "positions": np.round(system.coordinates, 8).tolist()},
+            "seconds": time.perf_counter() - started,
+        }
+        return Answer(found, details)
+
+    def system(self, candidate: Candidate) -> System:
+        """The candidate's nuclei and electrons, before any relaxation at a level; raises InvalidCandidate."""
+        found = system_of(candidate, self.options.geometry)
+        charge = found.charge if self.options.charge is None else self.options.charge
+        return checked(replace(found, charge=charge, spin=self.options.spin))
+
+    def _geometry(self, candidate: Candidate, level: Level) -> System:
+        relaxing = self.options.relaxing_level(level)
+        if relaxing is None:
+            return self.system(candidate)
+        key = content_hash([candidate.hash, relaxing.theory()])
+        if key not in self._relaxed:
+            calculate = self._calculate(relaxing)
+
+            def surface(system: System) -> tuple[float, Any]:
+                calculation = calculate(checked(system))
+                return calculation.energy(), calculation.forces()
+
+            self._relaxed[key] = relaxed(self.system(candidate), surface)
+            if len(self._relaxed) > _KEPT_GEOMETRIES:
+                self._relaxed.popitem(last=False)
+        return self._relaxed[key]
+
+    def _calculate(self, level: Level) -> Callable[[System], properties.Calculation]:
+        if level.is_xtb:
+            return lambda system: XTBCalculation(system, level)
+        memory = self.resources.memory
+        machine = Machine(memory_mb=memory / 1e6 if memory else 4000.0, gpu=self.resources.num_gpus > 0)
+        backend = CorrelatedCalculation if level.is_correlated else MeanFieldCalculation
+        return lambda system: backend(system, level, machine)
+
+    @contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Hold PySCF's OpenMP loops and BLAS to the declared threads while an evaluation runs."""
+        from pyscf import lib
+        from threadpoolctl import threadpool_limits
+
+        threads = self.resources.threads
+        with lib.with_omp_threads(threads), threadpool_limits(limits=threads):
+            yield
+
+    def _check_methods(self) -> None:
+        problems: list[InitErrorDetails] = []
+        for i, level in enumerate(self.options.fidelities):
+            for key, check in (("basis", level.check_basis), ("method", level.check_method)):
+                try:
+                    if key == "method" and self._methods is not None and level.method not in self._methods:
+                        raise ValueError(f"{self.name} has {' and '.join(self._methods)}, not {level.method!r}")
+                    check()
+                except ValueError as error:
+                    problem = PydanticCustomError("unknown_name", "{message}", {"message": str(error)})
+                    problems.append({"type": problem, "loc": ("fidelities", i, key), "input": getattr(level, key)})
+        if problems:
+            raise ValidationError.from_exception_data(self.name, problems)
+
+    def _check_dependencies(self) -> None:
+        levels = self.options.fidelities
+        if any(level.is_xtb for level in levels):
+            check_tblite()
+        if any(level.dispersion for level in levels):
+            check_dispersion()
+        if self.resources.num_gpus > 0 and not all(level.is_xtb for level in levels):
+            check_gpu()
+
+
+class XTBOracle(PySCFOracle):
+    """GFN1-xTB and GFN2-xTB by tblite: milliseconds a molecule. The options are `PySCFOracle`'s."""
+
+    name: str = "xtb"
+    _methods: ClassVar[Sequence[str] | None] = XTB_METHODS
+
+    def __init__(
+        self, *, fidelities: Sequence[Mapping[str, Any] | Level] = ({"method": "gfn2"},), **options: Any
+    ) -> None:
+        super().__init__(fidelities=fidelities, **options)

@@ -1,0 +1,219 @@
+"""Self-consistent fields by PySCF that try three times, and the properties of what converged."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theoros.oracles.chemistry import response
+from theoros.oracles.chemistry.geometry import System
+from theoros.oracles.chemistry.levels import Level
+from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
+from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a calculation may use: memory in MB, and whether the SCF runs on a GPU."""
+
+    memory_mb: float = 4000.0
+    gpu: bool = False
+
+
+def check_gpu() -> None:
+    """Raise MissingDependency unless gpu4pyscf is installed."""
+    if importlib.util.find_spec("gpu4pyscf") is None:
+        raise MissingDependency(
+            "PySCF was given a GPU (resources.num_gpus > 0), and gpu4pyscf is not installed. "
+            "Run: pip install 'theoros[gpu]', or set num_gpus: 0"
+        )
+
+
+def check_dispersion() -> None:
+    """Raise MissingDependency unless pyscf-dispersion is installed."""
+    if importlib.util.find_spec("pyscf.dispersion") is None:
+        raise MissingDependency(
+            "a level asks for dispersion, which PySCF gets from pyscf-dispersion, and that is not installed. "
+            "Run: pip install pyscf-dispersion"
+        )
+
+
+def molecule(system: System, basis: str, machine: Machine) -> Any:
+    """PySCF's molecule of `system`; raises InvalidCandidate for an element that the basis lacks."""
+    from pyscf import gto
+
+    atoms = list(zip(system.symbols, system.positions, strict=True))
+    mol = gto.Mole()
+    heavy = {symbol for symbol, z in zip(system.symbols, system.numbers, strict=True) if z > 36}
+    ecp = {symbol: basis for symbol in heavy if basis.startswith(("def2", "ma-def2", "lanl"))}
+    try:
+        mol.build(
+            atom=atoms, basis=basis, ecp=ecp, charge=system.charge, spin=system.spin, unit="Angstrom",
+            max_memory=machine.memory_mb, verbose=0, dump_input=False, parse_arg=False,
+        )  # fmt: skip
+    except gto.basis.BasisNotFoundError as error:
+        raise InvalidCandidate(f"basis {basis!r} lacks an element of {sorted(set(system.symbols))}: {error}") from None
+    return mol
+
+
+def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np.float64] | None = None) -> Any:
+    """PySCF's unsolved mean field of `level`: unrestricted where electrons are unpaired.
+
+    `field` (atomic units, shape (3,)) is a uniform electric field F: the electrons' part +F.r goes into the core
+    Hamiltonian, the nuclei's part is left to the caller (`nuclear_field_energy`).
+    """
+    from pyscf import dft, scf
+
+    mol = molecule(system, str(level.basis), machine)
+    restricted = system.spin == 0
+    if level.is_dft:
+        mf = dft.RKS(mol, xc=level.method) if restricted else dft.UKS(mol, xc=level.method)
+        mf.grids.level = level.grid_level
+    else:
+        mf = scf.RHF(mol) if restricted else scf.UHF(mol)
+    mf.conv_tol, mf.max_cycle, mf.chkfile = level.conv_tol, level.max_cycle, None
+    if level.dispersion:
+        mf.disp = level.dispersion
+    if level.density_fit:
+        mf = mf.density_fit(auxbasis=_fitting_basis(level))
+        if not machine.gpu:
+            mf.with_df.build()  # else PySCF computes the integrals of a pure functional anew in every cycle
+    if field is not None:
+        core = mf.get_hcore() + np.einsum("x,xpq->pq", field, mol.intor_symmetric("int1e_r", comp=3))
+        mf.get_hcore = lambda *_: core
+    return mf.to_gpu() if machine.gpu else mf
+
+
+def _fitting_basis(level: Level) -> str | None:
+    """Weigend's universal fitting sets for the def2 family, which PySCF lacks for its diffuse members; else its choice.
+
+    Sources: doi:10.1039/b515623h (for Coulomb terms alone), doi:10.1002/jcc.20702 (for exchange too).
+    """
+    from pyscf.dft import libxc
+
+    if not str(level.basis).startswith(("def2", "ma-def2")):
+        return None
+    return "def2-universal-jkfit" if not level.is_dft or libxc.is_hybrid_xc(level.method) else "def2-universal-jfit"
+
+
+def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
+    """Energy (hartree) of the nuclei in the field F (a.u.): -F . sum of Z R."""
+    return -float(field @ (system.numbers @ system.coordinates)) / BOHR
+
+
+def solve(mf: Any, machine: Machine) -> Any:
+    """Converge `mf`, in up to three tries: as it is; damped, with a level shift; by second-order (Newton) steps.
+
+    Returns the converged mean field, on the CPU. Raises NotConverged with the cycles and the last change in energy.
+    The second-order solver is Sun's co-iterative augmented Hessian, arXiv:1610.08423.
+    """
+    cycles, last = 0, [float("nan")]
+
+    def record(env: dict[str, Any]) -> None:
+        last[0] = float(env.get("e_tot", np.nan)) - float(env.get("last_hf_e", np.nan))
+
+    attempts = (_plain, _damped, _second_order)
+    for attempt in attempts:
+        mf.callback = record
+        tried = attempt(mf)
+        cycles += int(getattr(tried, "cycles", 0) or 0)
+        if tried.converged:
+            solved = tried.to_cpu() if machine.gpu else tried
+            solved.theoros_cycles = cycles
+            return solved
+    raise NotConverged(
+        f"the SCF did not converge in {cycles} cycles, damping, level shift and second-order steps included; "
+        f"the energy still changed by {last[0]:.1e} hartree. Raise max_cycle, or choose another method or basis"
+    )
+
+
+def _plain(mf: Any) -> Any:
+    mf.kernel()
+    return mf
+
+
+def _damped(mf: Any) -> Any:
+    with _settings(mf, level_shift=0.3, damp=0.3, max_cycle=2 * mf.max_cycle):
+        mf.kernel()  # from a fresh guess: the first try's end is often a wrong state
+    return mf
+
+
+def _second_order(mf: Any) -> Any:
+    newton = mf.newton()
+    newton.callback = mf.callback
+    newton.kernel(mf.mo_coeff, mf.mo_occ)
+    return newton.undo_newton() if hasattr(newton, "undo_newton") else newton
+
+
+@contextlib.contextmanager
+def _settings(mf: Any, **values: Any) -> Iterator[None]:
+    before = {name: getattr(mf, name) for name in values}
+    for name, value in values.items():
+        setattr(mf, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(mf, name, value)
+
+
+class MeanFieldCalculation:
+    """Properties of one system at a Hartree-Fock or density-functional level; one SCF serves them all."""
+
+    def __init__(self, system: System, level: Level, machine: Machine) -> None:
+        self.system, self.level, self.machine = system, level, machine
+
+    @cached_property
+    def solved(self) -> Any:
+        """The converged PySCF mean field."""
+        return solve(mean_field(self.system, self.level, self.machine), self.machine)
+
+    def energy(self) -> float:
+        """Total energy in eV."""
+        return float(self.solved.e_tot) * HARTREE
+
+    def dipole(self) -> NDArray[np.float64]:
+        """Dipole in debye, shape (3,); an ion's is about its centre of nuclear charge."""
+        vector = np.asarray(self.solved.dip_moment(unit="AU", verbose=0), dtype=np.float64)
+        return about_nuclei(self.system, vector) * DEBYE
+
+    def frontier(self) -> tuple[float, float]:
+        """HOMO and LUMO energies in eV: the highest and lowest of both spins."""
+        energies, occupations = np.ravel(self.solved.mo_energy), np.ravel(self.solved.mo_occ)
+        if not (occupations == 0).any():
+            raise BadAnswer(f"{self.level.label} has no empty orbital for this molecule; use a larger basis")
+        return float(energies[occupations > 0].max()) * HARTREE, float(energies[occupations == 0].min()) * HARTREE
+
+    def polarizability(self) -> NDArray[np.float64]:
+        """Static polarizability in angstrom^3, shape (3, 3), by coupled-perturbed equations."""
+        return response.polarizability(self.solved, self.level.response_tol) * CUBIC_BOHR
+
+    def forces(self) -> NDArray[np.float64]:
+        """Forces in eV/angstrom, shape (atoms, 3), by analytic gradients."""
+        gradient = self.solved.nuc_grad_method()
+        gradient.verbose = 0
+        return -np.asarray(gradient.kernel(), dtype=np.float64) * FORCE_AU
+
+    def report(self) -> dict[str, Any]:
+        """JSON data about how it went."""
+        import pyscf
+
+        return {
+            "program": f"PySCF {pyscf.__version__}",
+            "scf_energy_hartree": float(self.solved.e_tot),
+            "scf_cycles": int(self.solved.theoros_cycles),
+            "basis_functions": int(self.solved.mol.nao),
+        }
+
+
+def about_nuclei(system: System, dipole: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move a dipole (a.u.) of charge Q from the origin to the centre of nuclear charge; neutral ones don't change."""
+    centre = system.numbers @ system.coordinates / system.numbers.sum() / BOHR
+    return np.asarray(dipole - system.charge * centre)

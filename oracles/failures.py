@@ -1,0 +1,60 @@
+"""The classes of failure: an oracle raises them, a worker reports them, and each has a policy of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OracleFailure(Exception):
+    """An oracle could not answer a candidate. `failure_class` is what the database records."""
+
+    failure_class: ClassVar[str] = "oracle_error"
+
+
+class InvalidCandidate(OracleFailure):
+    """The candidate can't be asked at all: outside the space, an impossible molecule, overlapping atoms."""
+
+    failure_class = "invalid_candidate"
+
+
+class NotConverged(OracleFailure):
+    """The calculation ran and did not converge, second try included."""
+
+    failure_class = "not_converged"
+
+
+class BadAnswer(OracleFailure):
+    """The answer breaks the oracle's own declaration: a missing output, a wrong shape, NaN or infinity."""
+
+    failure_class = "bad_answer"
+
+
+class MissingDependency(OracleFailure):
+    """A library or program that the oracle needs is not installed; the message says what installs it."""
+
+    failure_class = "missing_dependency"
+
+
+class MemoryExceeded(OracleFailure):
+    """The evaluation needed more memory than it had been granted."""
+
+    failure_class = "memory"
+
+
+class DeadlineExceeded(OracleFailure):
+    """The evaluation ran past its deadline and was killed."""
+
+    failure_class = "timeout"
+
+
+class WorkerLost(OracleFailure):
+    """The worker died (a crash, a kill, a lost node): says nothing about the candidate."""
+
+    failure_class = "infrastructure"
+
+
+FAILURES: dict[str, type[OracleFailure]] = {
+    cls.failure_class: cls
+    for cls in (OracleFailure, InvalidCandidate, NotConverged, BadAnswer, MissingDependency, MemoryExceeded,
+                DeadlineExceeded, WorkerLost)
+}

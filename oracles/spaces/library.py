@@ -1,0 +1,372 @@
+"""A finite library: the rows of a CSV, Parquet or .smi file, read as they are needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from theoros.oracles.candidate import Candidate, content_hash
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces import table
+from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.molecules import read_smiles
+
+#: Called with the row's number (from 0) and the reason for each row that is no candidate.
+OnSkip = Callable[[int, str], None]
+
+#: A text column with more distinct values than this is no category, and is refused.
+MAX_CATEGORIES = 1_000
+#: How many examples of skipped rows a summary keeps.
+MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class LibrarySummary:
+    """What a whole walk through a library found. `examples` are (row number, reason) of some skipped rows."""
+
+    rows: int
+    candidates: int
+    duplicates: int
+    skipped: int
+    examples: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the columns of a library hold: kind, distinct values of categories, range of numbers."""
+
+    kinds: Mapping[str, str]
+    categories: Mapping[str, tuple[str, ...]]
+    ranges: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The candidates listed in `file`, one a row.
+
+    With `smiles` (the column; .smi files need none) they are molecules, otherwise mappings of `columns` to values: the
+    columns named, or all but `id` and those in `exclude` (outputs). Columns whose every value is a number are numbers
+    (floats); others are categories (text). Rows with a missing value or an invalid molecule are skipped and counted.
+
+    Nothing is read until it is needed, and never the whole file at once. `sha256` pins the content: reading a file that
+    has changed is an error. Raises SpaceError for a missing file, column or format, when it is first read.
+    """
+
+    file: str
+    smiles: str | None = None
+    columns: tuple[str, ...] | None = None
+    id: str | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    sha256: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", str(self.file))
+        form = table.file_format(self.file)
+        if form == "smi" and self.columns is not None:
+            raise SpaceError(("columns",), "a .smi file lists molecules and has no other columns. Leave them out.")
+        if form == "smi":
+            object.__setattr__(self, "smiles", self.smiles or "smiles")
+        if self.smiles is not None and self.columns is not None:
+            raise SpaceError(("columns",), "smiles and columns exclude each other. A candidate is a molecule or a row.")
+        if self.columns is not None:
+            object.__setattr__(self, "columns", tuple(self.columns))
+            if not self.columns:
+                raise SpaceError(("columns",), "it names no columns. Give a list of column names, or leave it out.")
+        object.__setattr__(self, "exclude", tuple(self.exclude))
+        object.__setattr__(self, "units", dict(self.units))
+
+    @property
+    def kind(self) -> str:
+        """The kind of its candidates: ``"molecule"`` or ``"parameters"``."""
+        return "parameters" if self.smiles is None else "molecule"
+
+    @property
+    def is_finite(self) -> bool:
+        """True: a library can be ranked whole."""
+        return True
+
+    @property
+    def size(self) -> int:
+        """How many rows there are, duplicates and invalid ones included."""
+        self._verify()
+        return table.count_rows(self.file)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that make a candidate."""
+        if self.smiles is not None:
+            table.require_columns(self.file, [self.smiles], ("smiles",))
+            return (self.smiles,)
+        if self.columns is not None:
+            table.require_columns(self.file, self.columns, ("columns",))
+            return self.columns
+        left_out = {*self.exclude, self.id}
+        names = tuple(name for name in table.column_names(self.file) if name not in left_out)
+        if not names:
+            raise SpaceError(("columns",), f"{Path(self.file).name} has no column left for inputs. Name them.")
+        return names
+
+    @property
+    def column_kinds(self) -> Mapping[str, str]:
+        """Column -> ``"number"`` or ``"category"``; empty for molecules. Reads the file once."""
+        return self._columns().kinds
+
+    @property
+    def categories(self) -> Mapping[str, tuple[str, ...]]:
+        """Column -> its distinct values, sorted, for each category."""
+        return self._columns().categories
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Column -> (smallest, largest) value, for each number."""
+        return self._columns().ranges
+
+    def iterate(self, batch: int = 10_000, on_skip: OnSkip | None = None) -> Iterator[Sequence[Candidate]]:
+        """Yield the valid candidates in file order, at most `batch` at a time; `on_skip` hears of the other rows."""
+        for _, candidates in self._walk(batch, on_skip):
+            if candidates:
+                yield candidates
+
+    def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> list[Candidate]:
+        """The candidates of the rows `indices` (from 0), in that order; invalid rows are left out.
+
+        Reads the file up to the last of them. Raises IndexError for a row that does not exist.
+        """
+        wanted = np.asarray(indices, dtype=np.int64)
+        if not len(wanted):
+            return []
+        if wanted.min() < 0:
+            raise IndexError("rows count from 0")
+        found: dict[int, Candidate | None] = {}
+        targets = np.unique(wanted)
+        start = 0
+        for block in self._blocks(10_000):
+            low, high = np.searchsorted(targets, [start, start + block.num_rows])
+            local = targets[low:high] - start
+            if len(local):
+                found.update(zip(targets[low:high].tolist(), self.candidates_of(block.take(local), None), strict=True))
+            start += block.num_rows
+            if high == len(targets):
+                rows = [found[i] for i in wanted.tolist()]
+                return [candidate for candidate in rows if candidate is not None]
+        raise IndexError(f"row {targets[-1]} does not exist; {Path(self.file).name} has {start} rows")
+
+    def names(self, indices: Sequence[int]) -> list[str]:
+        """The `id` column's values at the rows `indices`, in that order; raises SpaceError without an `id`."""
+        if self.id is None:
+            raise SpaceError(("id",), "the library names no id column. Add id: and the column's name.")
+        table.require_columns(self.file, [self.id], ("id",))
+        wanted, start = set(indices), 0
+        found: dict[int, str] = {}
+        for block in table.read_batches(self.file, [self.id]):
+            values = block.column(0)
+            found |= {i: str(values[i - start].as_py()) for i in wanted if start <= i < start + block.num_rows}
+            start += block.num_rows
+        return [found[i] for i in indices]
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
+        """Draw up to `n` distinct candidates, every row alike; fewer only when the library holds fewer."""
+        size = self.size
+        order = rng.permutation(size) if size <= 4 * n or size <= 100_000 else rng.choice(size, 4 * n, replace=False)
+        found: dict[Candidate, None] = {}
+        position = 0
+        while len(found) < n and position < len(order):
+            # A few more than are missing, so that duplicates and invalid rows seldom cost another pass.
+            ask = order[position : position + max(16, int(1.2 * (n - len(found))))]
+            position += len(ask)
+            for candidate in self.take(ask):
+                found.setdefault(candidate)
+        return list(found)[: max(n, 0)]
+
+    def candidate(self, data: Any) -> Candidate:
+        """Canonicalise a SMILES or a mapping of columns to values, as the library's own rows are.
+
+        Whether the library lists it is asked with `check`, which may have to read the file. Raises InvalidCandidate.
+        """
+        if isinstance(data, Candidate):
+            data = data.data
+        if self.smiles is not None:
+            if isinstance(data, Mapping):
+                data = data.get("smiles", data.get(self.smiles))
+            return Candidate("molecule", {"smiles": read_smiles(data)[1]})
+        if not isinstance(data, Mapping):
+            raise InvalidCandidate(f"{data!r} is not a mapping of columns to values")
+        columns = self._columns()
+        if data.keys() != columns.kinds.keys():
+            raise InvalidCandidate(f"the candidate has {sorted(map(str, data))}; needed are {list(columns.kinds)}")
+        return Candidate("parameters", {name: _coerced(name, data[name], columns) for name in columns.kinds})
+
+    def check(self, candidate: Candidate) -> None:
+        """Raise InvalidCandidate when the library does not list `candidate`.
+
+        The first check walks the whole file once and keeps eight bytes a row.
+        """
+        if candidate.kind != self.kind:
+            raise InvalidCandidate(f"a candidate of kind {candidate.kind!r} is not one of {self.kind!r}")
+        self._verify()
+        keys, _ = _walked(self._unpinned(), table.file_state(self.file))
+        position = int(np.searchsorted(keys, _key(candidate)))
+        if position == len(keys) or keys[position] != _key(candidate):
+            raise InvalidCandidate(f"{candidate.text} is not in {Path(self.file).name}")
+
+    def summary(self) -> LibrarySummary:
+        """Count candidates, duplicates and skipped rows by a walk through the whole file (once for a file)."""
+        self._verify()
+        return _walked(self._unpinned(), table.file_state(self.file))[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data from which `space_from_dict` builds an equal space, with the file's digest."""
+        data: dict[str, Any] = {"file": self.file}
+        for name in ("smiles", "id"):
+            if (value := getattr(self, name)) is not None:
+                data[name] = value
+        if self.columns is not None:
+            data["columns"] = list(self.columns)
+        if self.units:
+            data["units"] = dict(self.units)
+        if self.exclude:
+            data["exclude"] = list(self.exclude)
+        data["sha256"] = self.sha256 or table.sha256(self.file)
+        return {"library": data}
+
+    def __hash__(self) -> int:
+        return hash(content_hash([self.file, self.smiles, self.columns, self.id, self.units, self.exclude]))
+
+    def _unpinned(self) -> Library:
+        """The same library as a key for caches, which hold the file's state beside it."""
+        return Library(self.file, self.smiles, self.columns, self.id, self.units, self.exclude)
+
+    def _verify(self) -> None:
+        if self.sha256 is not None and table.sha256(self.file) != self.sha256:
+            raise SpaceError(
+                ("sha256",), f"{self.file} is not the file that was declared. Restore it, or leave out sha256."
+            )
+
+    def _columns(self) -> _Columns:
+        if self.smiles is not None:
+            return _Columns({}, {}, {})
+        self._verify()
+        return _read_columns(self.file, self.inputs, table.file_state(self.file))
+
+    def _blocks(self, batch: int) -> Iterator[Any]:
+        self._verify()
+        return table.read_batches(self.file, self.inputs, batch)
+
+    def _walk(self, batch: int, on_skip: OnSkip | None) -> Iterator[tuple[int, list[Candidate]]]:
+        """Yield (number of rows read, valid candidates) block by block."""
+        start = 0
+        for block in self._blocks(batch):
+            first = start
+
+            def skip(row: int, reason: str, first: int = first) -> None:
+                if on_skip is not None:
+                    on_skip(first + row, reason)
+
+            yield block.num_rows, [c for c in self.candidates_of(block, skip) if c is not None]
+            start += block.num_rows
+
+    def candidates_of(self, block: Any, skip: OnSkip | None = None) -> list[Candidate | None]:
+        """The candidates of a record batch with the `inputs` columns as text, None for rows that are none."""
+        if self.smiles is not None:
+            return [_molecule(row, text, skip) for row, text in enumerate(block.column(0).to_pylist())]
+        kinds = self._columns().kinds
+        columns = {}
+        for name in kinds:
+            array = block.column(block.schema.get_field_index(name))
+            columns[name] = table.numbers(array).to_pylist() if kinds[name] == "number" else array.to_pylist()
+        found: list[Candidate | None] = []
+        for row, values in enumerate(zip(*columns.values(), strict=True)):
+            data = dict(zip(columns, values, strict=True))
+            bad = [name for name, value in data.items() if _missing(value)]
+            if bad and skip is not None:
+                skip(row, f"no value for {', '.join(bad)}")
+            found.append(None if bad else Candidate("parameters", data))
+        return found
+
+
+def _missing(value: float | str | None) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _molecule(row: int, text: str | None, skip: OnSkip | None) -> Candidate | None:
+    try:
+        return Candidate("molecule", {"smiles": read_smiles(text)[1]})
+    except InvalidCandidate as error:
+        if skip is not None:
+            skip(row, str(error))
+        return None
+
+
+def _coerced(name: str, value: Any, columns: _Columns) -> float | str:
+    if columns.kinds[name] == "number":
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise InvalidCandidate(f"column {name!r}: {value!r} is not a finite number")
+        return float(value)
+    if str(value) not in columns.categories[name]:
+        raise InvalidCandidate(f"column {name!r}: {value!r} is not one of {', '.join(columns.categories[name][:20])}")
+    return str(value)
+
+
+def _key(candidate: Candidate) -> np.uint64:
+    return np.uint64(int(candidate.hash[:16], 16))
+
+
+@lru_cache(maxsize=4)
+def _walked(library: Library, state: table.FileState) -> tuple[NDArray[np.uint64], LibrarySummary]:
+    """Sorted keys of all candidates, and the summary."""
+    keys: list[NDArray[np.uint64]] = []
+    examples: list[tuple[int, str]] = []
+    rows = 0
+
+    def note(row: int, reason: str) -> None:
+        if len(examples) < MAX_EXAMPLES:
+            examples.append((row, reason))
+
+    for count, candidates in library._walk(10_000, note):
+        rows += count
+        keys.append(np.array([_key(candidate) for candidate in candidates], dtype=np.uint64))
+    found = np.concatenate(keys) if keys else np.zeros(0, dtype=np.uint64)
+    distinct = np.unique(found)
+    summary = LibrarySummary(rows, len(found), len(found) - len(distinct), rows - len(found), tuple(examples))
+    return distinct, summary
+
+
+@lru_cache(maxsize=16)
+def _read_columns(path: str, names: tuple[str, ...], state: table.FileState) -> _Columns:
+    """Decide by one pass what each column holds."""
+    import pyarrow.compute as pc
+
+    numeric = set(names)
+    distinct: dict[str, set[str]] = {name: set() for name in names}
+    low, high = dict.fromkeys(names, np.inf), dict.fromkeys(names, -np.inf)
+    for block in table.read_batches(path, names):
+        for name, array in zip(names, block.columns, strict=True):
+            values = table.numbers(array) if name in numeric else None
+            if values is None:
+                numeric.discard(name)
+            elif values.null_count < len(values):
+                finite = np.asarray(values.drop_null())
+                finite = finite[np.isfinite(finite)]
+                low[name] = min(low[name], finite.min(initial=np.inf))
+                high[name] = max(high[name], finite.max(initial=-np.inf))
+            if len(distinct[name]) <= MAX_CATEGORIES:
+                distinct[name].update(value for value in pc.unique(array).to_pylist() if value is not None)
+    for name in names:
+        if name not in numeric and len(distinct[name]) > MAX_CATEGORIES:
+            raise SpaceError(
+                ("columns",),
+                f"column {name!r} has more than {MAX_CATEGORIES} different texts, so it is no category. "
+                "Leave it out, name it as id, or name it as smiles.",
+            )
+    return _Columns(
+        {name: "number" if name in numeric else "category" for name in names},
+        {name: tuple(sorted(distinct[name])) for name in names if name not in numeric},
+        {name: (float(low[name]), float(high[name])) for name in names if name in numeric},
+    )

@@ -1,0 +1,277 @@
+"""The design space of small neutral molecules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces.errors import SpaceError
+
+#: The elements that a space may name: one string, because that is how a person reads the periodic table.
+SYMBOLS = frozenset(
+    re.findall(
+        "[A-Z][a-z]?",
+        "HHeLiBeBCNOFNeNaMgAlSiPSClArKCaScTiVCrMnFeCoNiCuZnGaGeAsSeBrKrRbSrYZr"
+        "NbMoTcRuRhPdAgCdInSnSbTeIXeCsBaLaHfTaWReOsIrPtAuHgTlPbBi",
+    )
+)
+#: An atom of a SMILES without brackets' contents: enough for the shipped set, which is plain organic SMILES.
+_ATOM = re.compile(r"\[[^\]]*?([A-Z][a-z]?|[bcnops]|se)[^\]]*\]|(Cl|Br|[BCNOPSFI]|[bcnops])")
+
+
+def read_smiles(text: Any) -> tuple[Any, str]:
+    """Parse and sanitise; return the RDKit molecule and its canonical SMILES (stereo marks kept).
+
+    Raises InvalidCandidate for text that is no SMILES and for molecules whose valences are impossible.
+    """
+    from rdkit import Chem, rdBase
+
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidCandidate(f"{text!r} is not a SMILES")
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(text.strip())
+        if molecule is None:
+            readable = Chem.MolFromSmiles(text.strip(), sanitize=False) is not None
+            reason = "its valences or rings are impossible" if readable else "it can't be read"
+            raise InvalidCandidate(f"{text!r} is not a valid SMILES: {reason}")
+        # A second round makes the text a fixed point: what it reads as writes itself again.
+        canonical = Chem.MolToSmiles(molecule)
+        again = Chem.MolFromSmiles(canonical)
+    if again is None:
+        raise InvalidCandidate(f"{text!r} has no canonical form: RDKit can't read its own {canonical!r}")
+    return again, str(Chem.MolToSmiles(again))
+
+
+@dataclass(frozen=True, init=False)
+class Molecules:
+    """Neutral closed-shell molecules of given elements and size, written as SMILES.
+
+    `heavy_atoms` is (fewest, most). `max_ring_size` bounds the smallest set of smallest rings. `forbid` are SMARTS that
+    no molecule may contain. With `alerts` (the default) molecules that break a rule of
+    `theoros.oracles.spaces.stability` are rejected. Net charge is zero, and charged atoms are accepted only as pairs
+    of neighbours (nitro, azide, N-oxide, isonitrile). Stereo marks are removed unless `stereo` is set, so that a
+    molecule is its constitution. Tautomers are different candidates.
+
+    Raises SpaceError for unknown elements, an empty size range, or SMARTS that can't be read.
+    """
+
+    elements: tuple[str, ...]
+    heavy_atoms: tuple[int, int]
+    max_ring_size: int | None
+    forbid: tuple[str, ...]
+    alerts: bool
+    stereo: bool
+
+    def __init__(
+        self,
+        elements: Iterable[str] = ("C", "N", "O", "F", "S"),
+        heavy_atoms: tuple[int, int] = (1, 9),
+        max_ring_size: int | None = None,
+        forbid: Iterable[str] = (),
+        alerts: bool = True,
+        stereo: bool = False,
+    ) -> None:
+        object.__setattr__(self, "elements", _checked_elements(elements))
+        object.__setattr__(self, "heavy_atoms", _checked_range(heavy_atoms))
+        if max_ring_size is not None and (not isinstance(max_ring_size, int) or max_ring_size < 3):
+            raise SpaceError(("max_ring_size",), f"{max_ring_size!r} is no size of a ring. Give 3 or more.")
+        object.__setattr__(self, "max_ring_size", max_ring_size)
+        object.__setattr__(self, "forbid", (forbid,) if isinstance(forbid, str) else tuple(forbid))
+        for i, pattern in enumerate(self.forbid):
+            _pattern(pattern, i)
+        object.__setattr__(self, "alerts", bool(alerts))
+        object.__setattr__(self, "stereo", bool(stereo))
+
+    @property
+    def kind(self) -> str:
+        """The kind of its candidates."""
+        return "molecule"
+
+    @property
+    def is_finite(self) -> bool:
+        """False: molecules are generated, not listed."""
+        return False
+
+    def candidate(self, data: Any) -> Candidate:
+        """Canonicalise a SMILES, ``{"smiles": ...}`` or a candidate; raises InvalidCandidate naming the broken rule."""
+        smiles = _smiles_of(data)
+        molecule, canonical = read_smiles(smiles)
+        if not self.stereo and any(mark in canonical for mark in "@/\\"):
+            from rdkit import Chem
+
+            Chem.RemoveStereochemistry(molecule)
+            molecule, canonical = read_smiles(Chem.MolToSmiles(molecule))
+        if problem := self._problem(molecule):
+            raise InvalidCandidate(f"{canonical} is not in the space: {problem}")
+        return Candidate("molecule", {"smiles": canonical})
+
+    def check(self, candidate: Candidate) -> None:
+        """Raise InvalidCandidate when `candidate` is not in the space, or not in its canonical form."""
+        if candidate.kind != self.kind:
+            raise InvalidCandidate(f"a candidate of kind {candidate.kind!r} is not one of {self.kind!r}")
+        if self.candidate(candidate.data) != candidate:
+            raise InvalidCandidate(f"{candidate.text} is not canonical; build it with the space's candidate()")
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
+        """Draw up to `n` distinct molecules uniformly from `seeds()`.
+
+        The shipped set covers C, N, O, F and S up to nine heavy atoms. A space that reaches further (larger molecules,
+        other elements) is sampled only where the set lies, and fewer than `n` are returned when it holds fewer.
+        """
+        pool = self.seeds()
+        chosen = rng.permutation(len(pool))[: max(n, 0)]
+        return [pool[i] for i in chosen]
+
+    def seeds(self) -> list[Candidate]:
+        """The molecules of the shipped set (`oracles/data/small_molecules.smi`) that lie in this space."""
+        return list(_seeds(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data from which `space_from_dict` builds an equal space."""
+        data: dict[str, Any] = {"elements": list(self.elements), "heavy_atoms": list(self.heavy_atoms)}
+        if self.max_ring_size is not None:
+            data["max_ring_size"] = self.max_ring_size
+        if self.forbid:
+            data["forbid"] = list(self.forbid)
+        if not self.alerts:
+            data["alerts"] = False
+        if self.stereo:
+            data["stereo"] = True
+        return {"molecules": data}
+
+    def _problem(self, molecule: Any) -> str | None:
+        """Which rule an RDKit molecule breaks, or None. Cheap rules come first."""
+        low, high = self.heavy_atoms
+        count = molecule.GetNumHeavyAtoms()
+        if not low <= count <= high:
+            return f"it has {count} heavy atoms, allowed are {low}..{high}"
+        return (
+            _atom_problem(molecule, self.elements)
+            or self._ring_problem(molecule)
+            or self._forbidden(molecule)
+            or (self._alert(molecule) if self.alerts else None)
+        )
+
+    def _ring_problem(self, molecule: Any) -> str | None:
+        if self.max_ring_size is None:
+            return None
+        largest = max((len(ring) for ring in molecule.GetRingInfo().AtomRings()), default=0)
+        if largest > self.max_ring_size:
+            return f"it has a ring of {largest} atoms, allowed are {self.max_ring_size}"
+        return None
+
+    def _forbidden(self, molecule: Any) -> str | None:
+        for i, smarts in enumerate(self.forbid):
+            if molecule.HasSubstructMatch(_pattern(smarts, i)):
+                return f"it contains the forbidden {smarts}"
+        return None
+
+    def _alert(self, molecule: Any) -> str | None:
+        from theoros.oracles.spaces.stability import broken_rule
+
+        rule = broken_rule(molecule)
+        return f"it breaks the stability rule '{rule}'" if rule else None
+
+
+def _checked_elements(elements: Iterable[str]) -> tuple[str, ...]:
+    listed = [elements] if isinstance(elements, str) else list(elements)
+    for i, symbol in enumerate(listed):
+        if not isinstance(symbol, str) or symbol not in SYMBOLS:
+            raise SpaceError(("elements", i), f"{symbol!r} is no element's symbol. Write for example C, N, O.")
+    # Hydrogens are implied, so naming them changes nothing.
+    heavy = tuple(dict.fromkeys(symbol for symbol in listed if symbol != "H"))
+    if not heavy:
+        raise SpaceError(("elements",), "no element but hydrogen is left. Name at least one.")
+    return heavy
+
+
+def _checked_range(heavy_atoms: Any) -> tuple[int, int]:
+    try:
+        low, high = heavy_atoms
+        valid = not isinstance(low, bool) and int(low) == low and int(high) == high and 1 <= low <= high
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise SpaceError(("heavy_atoms",), f"{heavy_atoms!r} is no range of sizes. Write for example 2..9.")
+    return int(low), int(high)
+
+
+def _smiles_of(data: Any) -> Any:
+    if isinstance(data, Candidate):
+        data = data.data
+    if isinstance(data, dict):
+        if data.keys() != {"smiles"}:
+            raise InvalidCandidate(f"{data!r} is not a molecule; give a SMILES or {{'smiles': ...}}")
+        return data["smiles"]
+    return data
+
+
+def _atom_problem(molecule: Any, elements: tuple[str, ...]) -> str | None:
+    """Elements, isotopes, radicals, charges and fragments."""
+    net_charge = 0
+    for atom in molecule.GetAtoms():
+        symbol = atom.GetSymbol()
+        if symbol not in elements and symbol != "H":
+            return f"it contains {symbol}, allowed are {', '.join(elements)}"
+        if symbol == "H" or atom.GetIsotope():
+            return "it names an isotope or a bare hydrogen"
+        if atom.GetNumRadicalElectrons():
+            return f"its atom {symbol} is a radical"
+        charge = atom.GetFormalCharge()
+        net_charge += charge
+        if charge and not any(neighbour.GetFormalCharge() * charge < 0 for neighbour in atom.GetNeighbors()):
+            return "it carries a charge that no neighbouring atom balances; write its neutral form"
+    if net_charge:
+        return f"its net charge is {net_charge:+d}"
+    if len(_fragments(molecule)) > 1:
+        return "it consists of several fragments"
+    return None
+
+
+def _fragments(molecule: Any) -> tuple[tuple[int, ...], ...]:
+    from rdkit import Chem
+
+    return tuple(Chem.GetMolFrags(molecule))
+
+
+@lru_cache(maxsize=256)
+def _pattern(smarts: Any, index: int) -> Any:
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        pattern = Chem.MolFromSmarts(smarts) if isinstance(smarts, str) and smarts else None
+    if pattern is None:
+        raise SpaceError(("forbid", index), f"{smarts!r} can't be read as SMARTS. Give text such as '[N+](=O)[O-]'.")
+    return pattern
+
+
+@lru_cache(maxsize=1)
+def shipped_smiles() -> tuple[str, ...]:
+    """The SMILES of `oracles/data/small_molecules.smi`, in file order: canonical, and in the default space."""
+    text = resources.files("theoros.oracles").joinpath("data", "small_molecules.smi").read_text("utf-8")
+    return tuple(line for line in text.splitlines() if line)
+
+
+@lru_cache(maxsize=16)
+def _seeds(space: Molecules) -> tuple[Candidate, ...]:
+    allowed = set(space.elements)
+    low, high = space.heavy_atoms
+    found = []
+    for smiles in shipped_smiles():
+        symbols = [(bracketed or plain).capitalize() for bracketed, plain in _ATOM.findall(smiles)]
+        if not (low <= len(symbols) <= high and allowed.issuperset(symbols)):
+            continue
+        # The shipped molecules keep every other rule of the space already; only these two may differ.
+        if space.max_ring_size is not None or space.forbid:
+            molecule, _ = read_smiles(smiles)
+            if space._ring_problem(molecule) or space._forbidden(molecule):
+                continue
+        found.append(Candidate("molecule", {"smiles": smiles}))
+    return tuple(found)

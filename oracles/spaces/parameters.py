@@ -1,0 +1,370 @@
+"""Design spaces of named parameters: real, integer, categorical and ordinal ones, with linear constraints."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from theoros.oracles.candidate import Candidate, canonical_value, content_hash
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces.constraints import LinearConstraint
+from theoros.oracles.spaces.errors import SpaceError
+
+Scalar = str | int | float | bool
+
+#: Relative to a parameter's range: a value this far outside is rounding, and is clipped.
+BOUND_TOLERANCE = 1e-9
+
+
+def _checked_bounds(low: Any, high: Any, log: bool) -> None:
+    for name, value in (("low", low), ("high", high)):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise SpaceError((), f"{name} is {value!r}, which is not a finite number. Give two numbers, low and high.")
+    if not low < high:
+        raise SpaceError((), f"low {low} is not below high {high}. Exchange them, or leave a constant out.")
+    if log and low <= 0:
+        raise SpaceError((), f"low {low} has no logarithm. Give a positive low, or leave out log.")
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real number in [low, high], in `unit`.
+
+    `log` spaces it by its logarithm, for models and for sampling alike. With `step` only low, low + step, ... can be
+    set, as on a dial, and any value is rounded to the nearest of them. Raises SpaceError for impossible bounds.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    unit: str = ""
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        _checked_bounds(self.low, self.high, self.log)
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        if self.step is None:
+            return
+        if self.log:
+            raise SpaceError((), "step and log exclude each other. Leave one out.")
+        if not 0 < self.step <= self.high - self.low:
+            raise SpaceError((), f"step {self.step} does not fit between {self.low} and {self.high}.")
+        object.__setattr__(self, "step", float(self.step))
+
+    @property
+    def cardinality(self) -> int | None:
+        """How many values there are; None for a continuum."""
+        return None if self.step is None else int((self.high - self.low) / self.step * (1 + 1e-12)) + 1
+
+    def values(self) -> NDArray[np.float64]:
+        """All settings of a stepped parameter: shape (cardinality,)."""
+        return cast(NDArray[np.float64], self.low + (self.step or 0.0) * np.arange(self.cardinality or 0))
+
+    def coerce(self, value: Any) -> float:
+        """`value` as a float within the bounds; raises ValueError saying what is allowed."""
+        number = _number(value, self.allowed)
+        slack = BOUND_TOLERANCE * (self.high - self.low)
+        if not self.low - slack <= number <= self.high + slack:
+            raise ValueError(f"{number:g} is outside {self.allowed}")
+        if self.step is not None:
+            number = self.low + self.step * min(round((number - self.low) / self.step), (self.cardinality or 1) - 1)
+        return min(max(number, self.low), self.high)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"[{self.low:g}, {self.high:g}]{unit}" + (f" in steps of {self.step:g}" if self.step else "")
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+        """`n` uniform draws (uniform in the logarithm with `log`): shape (n,)."""
+        if self.step is not None:
+            return cast(NDArray[np.float64], rng.choice(self.values(), n))
+        if self.log:
+            drawn = np.exp(rng.uniform(math.log(self.low), math.log(self.high), n))
+            return np.clip(drawn, self.low, self.high)
+        return rng.uniform(self.low, self.high, n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in a campaign file: ``{real: [low, high], ...}``."""
+        return _declared("real", [self.low, self.high], log=self.log, unit=self.unit, step=self.step)
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number in low..high, both included, in `unit`; `log` spaces it by its logarithm."""
+
+    low: int
+    high: int
+    log: bool = False
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        _checked_bounds(self.low, self.high, self.log)
+        if self.low != int(self.low) or self.high != int(self.high):
+            raise SpaceError((), f"the bounds {self.low} and {self.high} are not whole. Use real for fractions.")
+        object.__setattr__(self, "low", int(self.low))
+        object.__setattr__(self, "high", int(self.high))
+
+    @property
+    def cardinality(self) -> int:
+        """How many values there are."""
+        return self.high - self.low + 1
+
+    def values(self) -> NDArray[np.int64]:
+        """All values: shape (cardinality,)."""
+        return np.arange(self.low, self.high + 1)
+
+    def coerce(self, value: Any) -> int:
+        """`value` as an int within the bounds; raises ValueError saying what is allowed."""
+        number = _number(value, self.allowed)
+        if abs(number - round(number)) > 1e-6:
+            raise ValueError(f"{number:g} is not a whole number in {self.allowed}")
+        if not self.low <= round(number) <= self.high:
+            raise ValueError(f"{number:g} is outside {self.allowed}")
+        return round(number)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return f"{self.low}..{self.high}" + (f" {self.unit}" if self.unit else "")
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """`n` uniform draws (each value's share of the logarithmic axis with `log`): shape (n,)."""
+        if not self.log:
+            return rng.integers(self.low, self.high, n, endpoint=True)
+        drawn = np.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5), n))
+        return np.clip(np.rint(drawn), self.low, self.high).astype(np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in a campaign file: ``{integer: [low, high], ...}``."""
+        return _declared("integer", [self.low, self.high], log=self.log, unit=self.unit)
+
+
+@dataclass(frozen=True, init=False)
+class Categorical:
+    """One of several `choices` without an order. Raises SpaceError for fewer than two or repeated ones."""
+
+    choices: tuple[Scalar, ...]
+    unit: str = ""
+
+    def __init__(self, *choices: Scalar, unit: str = "") -> None:
+        if len(choices) < 2:
+            raise SpaceError((), f"{list(choices)} leaves no choice. Give at least two values.")
+        for i, choice in enumerate(choices):
+            if not isinstance(choice, str | int | float | bool) or (
+                isinstance(choice, float) and not math.isfinite(choice)
+            ):
+                raise SpaceError((i,), f"{choice!r} can't be a choice. Give text, finite numbers or true and false.")
+            if choice in choices[:i]:
+                raise SpaceError((i,), f"{choice!r} occurs twice. Give every choice once.")
+        object.__setattr__(self, "choices", tuple(canonical_value(choice) for choice in choices))
+        object.__setattr__(self, "unit", unit)
+
+    @property
+    def cardinality(self) -> int:
+        """How many values there are."""
+        return len(self.choices)
+
+    def values(self) -> NDArray[Any]:
+        """All choices as an object array: shape (cardinality,)."""
+        array = np.empty(len(self.choices), dtype=object)
+        array[:] = self.choices
+        return array
+
+    def coerce(self, value: Any) -> Scalar:
+        """The declared choice that equals `value`; raises ValueError naming the choices and the closest."""
+        try:
+            plain = canonical_value(value)
+        except ValueError:
+            plain = None
+        for choice in self.choices:
+            if choice == plain and isinstance(choice, bool) == isinstance(plain, bool):
+                return choice
+        close = difflib.get_close_matches(str(value), [str(choice) for choice in self.choices], n=1)
+        hint = f". Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{value!r} is not one of {self.allowed}{hint}")
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words."""
+        return ", ".join(str(choice) for choice in self.choices)
+
+    def draw(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
+        """`n` uniform draws: an object array of shape (n,)."""
+        return self.values()[rng.integers(0, len(self.choices), n)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in a campaign file: ``{categorical: [...], ...}``."""
+        return _declared(type(self).__name__.lower(), list(self.choices), unit=self.unit)
+
+
+class Ordinal(Categorical):
+    """One of several `choices` in the order given, from lowest to highest."""
+
+
+Parameter = Real | Integer | Categorical | Ordinal
+
+
+def _number(value: Any, allowed: str) -> float:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number in {allowed}")
+    return float(value)
+
+
+def _declared(kind: str, value: Any, **extra: Any) -> dict[str, Any]:
+    return {kind: value} | {key: item for key, item in extra.items() if item not in ("", False, None)}
+
+
+@dataclass(frozen=True, init=False)
+class Parameters:
+    """The product of named parameters, cut by linear constraints over the numeric ones.
+
+    ``Parameters(x=Real(0, 1), y=Real(0, 1), constraints=["x + y <= 1"])``; names that are no Python identifiers go
+    into one mapping, given as the only positional argument. `parameters` is kept in the order of the names, so that a
+    space is the same after any JSON store. Candidates' data map each name to its value.
+
+    Raises SpaceError for a wrong declaration and for constraints that nothing satisfies.
+    """
+
+    parameters: Mapping[str, Parameter]
+    constraints: tuple[LinearConstraint, ...]
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter] | None = None,
+        /,
+        *,
+        constraints: Iterable[str | LinearConstraint] = (),
+        **named: Parameter,
+    ) -> None:
+        if isinstance(constraints, Real | Integer | Categorical):
+            raise SpaceError(
+                ("parameters", "constraints"),
+                "'constraints' is reserved for the constraints between parameters. Give the parameter another name.",
+            )
+        declared = {**(parameters or {}), **named}
+        for name, parameter in declared.items():
+            _check_parameter(name, parameter)
+        if not declared:
+            raise SpaceError(("parameters",), "there are none. Declare at least one parameter.")
+        object.__setattr__(self, "parameters", {name: declared[name] for name in sorted(declared)})
+        object.__setattr__(self, "constraints", _read_constraints(constraints, self.parameters))
+        if self.constraints:
+            from theoros.oracles.spaces.sampling import check_feasible
+
+            check_feasible(self.parameters, self.constraints)
+
+    @property
+    def kind(self) -> str:
+        """The kind of its candidates."""
+        return "parameters"
+
+    @property
+    def is_finite(self) -> bool:
+        """False: products are searched, not ranked whole, even when `cardinality` is known."""
+        return False
+
+    @property
+    def cardinality(self) -> int | None:
+        """How many combinations there are before constraints; None when a parameter is continuous."""
+        counts = [parameter.cardinality for parameter in self.parameters.values()]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
+
+    def candidate(self, data: Any) -> Candidate:
+        """Canonicalise a mapping of name to value.
+
+        Ints become floats where the parameter is real and the reverse for whole floats; a value that rounding put
+        outside its bounds is clipped. Raises InvalidCandidate naming the parameter, the value and what is allowed.
+        """
+        if isinstance(data, Candidate):
+            data = data.data
+        if not isinstance(data, Mapping):
+            raise InvalidCandidate(f"{data!r} is not a mapping of parameter names to values")
+        if unknown := data.keys() - self.parameters.keys():
+            raise InvalidCandidate(
+                f"there is no parameter {min(map(str, unknown))!r}; there are {list(self.parameters)}"
+            )
+        if missing := self.parameters.keys() - data.keys():
+            raise InvalidCandidate(f"the candidate lacks a value for {sorted(missing)}")
+        values: dict[str, Scalar] = {}
+        for name, parameter in self.parameters.items():
+            try:
+                values[name] = parameter.coerce(data[name])
+            except ValueError as error:
+                raise InvalidCandidate(f"parameter {name!r}: {error}") from None
+        for constraint in self.constraints:
+            if not constraint.satisfied(values):
+                raise InvalidCandidate(f"the candidate breaks the constraint {constraint}")
+        return Candidate("parameters", values)
+
+    def check(self, candidate: Candidate) -> None:
+        """Raise InvalidCandidate when `candidate` is not in the space, or not in its canonical form."""
+        if candidate.kind != self.kind:
+            raise InvalidCandidate(f"a candidate of kind {candidate.kind!r} is not one of {self.kind!r}")
+        if self.candidate(candidate.data) != candidate:
+            raise InvalidCandidate(f"{candidate.text} is not in canonical form; build it with the space's candidate()")
+
+    def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
+        """Draw up to `n` distinct candidates uniformly (log-uniformly where `log`), constraints kept.
+
+        See `theoros.oracles.spaces.sampling`.
+        """
+        from theoros.oracles.spaces.sampling import draw_distinct
+
+        return draw_distinct(self, n, rng)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data from which `space_from_dict` builds an equal space."""
+        data: dict[str, Any] = {"parameters": {name: p.to_dict() for name, p in self.parameters.items()}}
+        if self.constraints:
+            data["constraints"] = [constraint.to_dict() for constraint in self.constraints]
+        return data
+
+    def __hash__(self) -> int:
+        return hash(content_hash(self.to_dict()))
+
+
+def _check_parameter(name: Any, parameter: Any) -> None:
+    if not isinstance(name, str) or not name or name != name.strip():
+        raise SpaceError(("parameters",), f"{name!r} is not a name. Use text without outer blanks.")
+    if name == "constraints":
+        raise SpaceError(
+            ("parameters", name), "'constraints' is reserved for the constraints between parameters. Rename it."
+        )
+    if not isinstance(parameter, Real | Integer | Categorical):
+        raise SpaceError(
+            ("parameters", name), f"{parameter!r} is no parameter. Use Real, Integer, Categorical or Ordinal."
+        )
+
+
+def _read_constraints(
+    given: Iterable[str | LinearConstraint], parameters: Mapping[str, Parameter]
+) -> tuple[LinearConstraint, ...]:
+    if isinstance(given, str | LinearConstraint):
+        given = [given]
+    constraints = []
+    for i, item in enumerate(given):
+        try:
+            constraint = LinearConstraint.parse(item) if isinstance(item, str) else item
+        except SpaceError as error:
+            raise error.under("constraints", i) from None
+        for name in constraint.coefficients:
+            if name not in parameters:
+                close = difflib.get_close_matches(name, list(parameters), n=1)
+                hint = f"Did you mean {close[0]!r}?" if close else f"There are {list(parameters)}."
+                raise SpaceError(("constraints", i), f"{name!r} is no parameter of this space. {hint}")
+            if isinstance(parameters[name], Categorical):
+                raise SpaceError(
+                    ("constraints", i), f"{name!r} is not numeric, so it can't be constrained. Use real or integer."
+                )
+        constraints.append(constraint)
+    return tuple(constraints)

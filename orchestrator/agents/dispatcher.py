@@ -1,0 +1,212 @@
+"""The dispatcher keeps oracle workers busy: it claims evaluations, hands them to slots, and stores what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from theoros.db.records import Claim, FailureRecord
+from theoros.orchestrator.agents.bus import Agent, Bus
+from theoros.orchestrator.agents.messages import (
+    Decided,
+    EvaluationEnded,
+    EvaluationStarted,
+    Notice,
+    QueueShort,
+    Started,
+    StopRequested,
+)
+from theoros.orchestrator.answers import answer_record, run_info
+from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.plan import Plan
+from theoros.workers.messages import EvaluationRequest, Outcome
+
+#: A slot that has to be replaced this often without ever answering is given up.
+_MOST_STARTS = 3
+
+
+@dataclass
+class _Slot:
+    """A slot as the dispatcher sees it: its actor, and the attempt it works on."""
+
+    name: str
+    actor: Any
+    claim: Claim | None = None
+    starts: int = 1
+    retired: bool = False
+
+
+class Dispatcher(Agent):
+    """Owns the slots. Each is given one evaluation at a time; the next is claimed the moment it is free."""
+
+    handles: ClassVar = (Started, Decided, StopRequested)
+
+    def __init__(
+        self, bus: Bus, gateway: Gateway, plan: Plan, start_slot: Callable[[], Any], n_slots: int
+    ) -> None:
+        super().__init__(bus)
+        self._db, self._plan, self._start_slot = gateway, plan, start_slot
+        self._slots = [_Slot(f"slot-{i}", None) for i in range(n_slots)]
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._waits: set[asyncio.Task[None]] = set()
+        self._filling = asyncio.Lock()
+        self._stopping = False
+
+    # -- what others may look at ------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """How many evaluations are on slots now."""
+        return sum(slot.claim is not None for slot in self._slots)
+
+    @property
+    def tokens(self) -> list[str]:
+        """The attempts on slots now; the steward renews their leases."""
+        return [slot.claim.token for slot in self._slots if slot.claim is not None]
+
+    @property
+    def lost_all_slots(self) -> bool:
+        """True when no slot is left that could do anything."""
+        return all(slot.retired for slot in self._slots)
+
+    # -- messages ---------------------------------------------------------------------------------------------------
+
+    async def on(self, message: Started | Decided | StopRequested) -> None:
+        """Fill free slots; on a stop, let the running ones end or kill them."""
+        match message:
+            case Started():
+                for slot in self._slots:
+                    slot.actor = self._start_slot()
+                await self.fill()
+            case Decided(evaluations=evaluations):
+                for evaluation in evaluations:
+                    if evaluation.state == "done":  # the answer was in the database already
+                        self.bus.publish(EvaluationEnded(evaluation.sequence))
+                await self.fill()
+            case StopRequested(cancel=cancel):
+                self._stopping = True
+                for wait in self._waits:
+                    wait.cancel()
+                if cancel:
+                    for slot in self._slots:
+                        if slot.claim is not None:
+                            slot.actor.cancel.remote(slot.claim.token)
+
+    async def fill(self) -> None:
+        """Give every free slot a claimed evaluation, and say how many decisions are missing."""
+        async with self._filling:  # two attempts that end together must not both fill the same slot
+            for slot in self._slots:
+                if self._stopping or slot.retired or slot.claim is not None:
+                    continue
+                claims = await self._db.claim(slot.name)
+                if not claims:
+                    break
+                slot.claim = claims[0]
+                task = asyncio.create_task(self._attempt(slot, claims[0]))
+                self._attempts.add(task)
+                task.add_done_callback(self._attempt_over)
+            if not self._stopping:
+                free = sum(slot.claim is None and not slot.retired for slot in self._slots)
+                wanted = free + self._plan.spec.workers.lookahead - await self._db.count_queued()
+                if wanted > 0:
+                    self.bus.publish(QueueShort(wanted))
+
+    def _attempt_over(self, task: asyncio.Task[None]) -> None:
+        self._attempts.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.bus.publish(StopRequested(f"the dispatcher failed: {type(error).__name__}: {error}", finished=False))
+
+    # -- one attempt ------------------------------------------------------------------------------------------------
+
+    async def _attempt(self, slot: _Slot, claim: Claim) -> None:
+        self.bus.publish(EvaluationStarted(claim.sequence))
+        request = EvaluationRequest(claim.token, claim.candidate.kind, claim.candidate.data, claim.fidelity)
+        outcome = await self._ask(slot, request)
+        ended, failure_class = await self._store(claim, outcome)
+        slot.claim = None
+        if outcome.ok:
+            slot.starts = 1
+            if not slot.retired:
+                slot.actor.discard.remote([claim.token])
+        if ended:
+            self.bus.publish(EvaluationEnded(claim.sequence, failure_class))
+        await self.fill()
+
+    async def _ask(self, slot: _Slot, request: EvaluationRequest) -> Outcome:
+        """Ask the slot; a dead actor is replaced and becomes an outcome like any other."""
+        import ray
+
+        # The sandbox keeps the deadline; this one is for a slot that does not answer at all.
+        patience = self._plan.resources.timeout + 600
+        try:
+            outcome: Outcome = await asyncio.wait_for(slot.actor.evaluate.remote(request), patience)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no answer'}"
+            self._replace(slot, reason)
+            return Outcome(
+                request.token, request.fidelity, failure_class="infrastructure", message=f"The worker was lost: {reason}"
+            )
+        if outcome.failure_class == "infrastructure" and "could not be built" in outcome.message:
+            self._replace(slot, outcome.message)
+        return outcome
+
+    def _replace(self, slot: _Slot, reason: str) -> None:
+        import ray
+
+        self.bus.publish(Notice("worker_lost", f"{slot.name}: {reason}"))
+        ray.kill(slot.actor)
+        slot.starts += 1
+        if slot.starts > _MOST_STARTS:
+            slot.retired = True
+            self.bus.publish(Notice("worker_retired", f"{slot.name} died {_MOST_STARTS} times in a row and is given up."))
+            if self.lost_all_slots:
+                self.bus.publish(StopRequested(f"no worker is left; the last one: {reason}", finished=False))
+        elif not self._stopping:
+            slot.actor = self._start_slot()
+
+    async def _store(self, claim: Claim, outcome: Outcome) -> tuple[bool, str | None]:
+        """Write the outcome; returns whether the evaluation has ended for good, and with which failure."""
+        if outcome.ok:
+            await self._db.complete(claim.token, answer_record(self._plan, outcome))
+            return True, None
+        run, cost = run_info(outcome), self._plan.cost(claim.fidelity)
+        failure_class = outcome.failure_class or "oracle_error"
+        if failure_class == "cancelled":
+            # Stopped by a person: back into the queue, for a resume; nothing is charged.
+            await self._db.fail(claim.token, FailureRecord(failure_class, outcome.message, 0.0, 0.0, run))
+            return False, failure_class
+        again = claim.attempt_number <= self._plan.spec.retries.allowed(failure_class)
+        delay = self._plan.spec.retries.backoff * 2 ** (claim.attempt_number - 1) if again else None
+        charged = 0.0 if failure_class == "infrastructure" else cost
+        await self._db.fail(claim.token, FailureRecord(failure_class, outcome.message, delay, charged, run))
+        if again and delay is not None:
+            self._later(delay)
+        return not again, failure_class
+
+    def _later(self, delay: float) -> None:
+        """Look into the queue again when the evaluation that has to wait may be claimed."""
+
+        async def wait() -> None:
+            await asyncio.sleep(delay)
+            await self.fill()
+
+        task = asyncio.create_task(wait())
+        self._waits.add(task)
+        task.add_done_callback(self._waits.discard)
+
+    async def drain(self) -> None:
+        """Wait for the evaluations that run; every one of them has a deadline."""
+        while self._attempts:
+            await asyncio.wait(set(self._attempts))
+
+    def close(self) -> None:
+        """Give the slots back to the cluster."""
+        import ray
+
+        for slot in self._slots:
+            if slot.actor is not None:
+                ray.kill(slot.actor)
+
+

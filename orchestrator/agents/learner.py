@@ -1,0 +1,115 @@
+"""The learner keeps the surrogate current: it refits whenever there are new labels and its worker is free."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from theoros.db.records import CheckRecord, LabelRecord, ModelVersionRecord, ScoreRecord
+from theoros.orchestrator.agents.beliefs import dataset
+from theoros.orchestrator.agents.bus import Agent, Bus
+from theoros.orchestrator.agents.messages import EvaluationEnded, ModelUpdated, Notice, Started
+from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.seeds import derive
+from theoros.workers.model_worker import SupervisedModelWorker
+from theoros.workers.modelling import Check
+
+#: Scores of a model version are taken over so many of the latest labels that were predicted before they were seen.
+SCORE_WINDOW = 200
+
+
+class Learner(Agent):
+    """Fits the surrogate in its model worker and records every version with its scores.
+
+    With one slot (a strict schedule) there is one fit for every evaluation that ended, in their order; otherwise
+    labels that came during a fit are learned together by the next one.
+    """
+
+    handles: ClassVar = (Started, EvaluationEnded)
+
+    def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, trainer: SupervisedModelWorker, checks: list[Check], version: int) -> None:
+        super().__init__(bus)
+        self._db, self._plan, self._trainer = gateway, plan, trainer
+        self._checks, self._version = checks, version
+        self._belief: Any = None
+        self._learned: frozenset[int] = frozenset()
+        self._last_seconds = 0.0
+        self._last_error: float | None = None
+
+    async def on(self, message: Started | EvaluationEnded) -> None:
+        """Learn what is new."""
+        if self._plan.acquisition == "random":
+            return
+        if isinstance(message, EvaluationEnded) and self._plan.strict:
+            await self._learn(message.sequence)
+            return
+        while self.inbox and isinstance(self.inbox[0], EvaluationEnded):
+            self.inbox.popleft()
+        await self._learn(None)
+
+    async def _learn(self, horizon: int | None) -> None:
+        labels = await self._db.labels()
+        if horizon is None and self._plan.strict:
+            horizon = await self._resumed_horizon()
+        labels = [label for label in labels if horizon is None or label.sequence <= horizon]
+        sequences = frozenset(label.sequence for label in labels)
+        fitted_once = self._belief is not None and self._plan.spec.train_once and len(labels) >= self._plan.initial_decisions
+        if len(labels) >= self._plan.first_fit and sequences != self._learned and not fitted_once:
+            await self._fit(labels)
+        reached = horizon if horizon is not None else max(sequences, default=0)
+        self.bus.publish(
+            ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
+        )
+
+    async def _resumed_horizon(self) -> int:
+        """Where the strict schedule stands after a resume: before the first evaluation that has not ended."""
+        open_ones = await self._db.evaluations(["queued", "running", "failed"])
+        ended = await self._db.evaluations(["done", "abandoned"])
+        first_open = min((e.sequence for e in open_ones), default=None)
+        last_ended = max((e.sequence for e in ended), default=0)
+        return last_ended if first_open is None else first_open - 1
+
+    async def _fit(self, labels: list[LabelRecord]) -> None:
+        outputs = self._plan.problem.outputs
+        sequences = [label.sequence for label in labels]
+        seed = derive(self._plan.spec.seed, "fit", len(labels))
+        self._belief, report = await self._trainer.train(dataset(labels, outputs), sequences, seed, self._belief)
+        self._learned = report.sequences
+        self._version += 1
+        self._checks.extend(report.checks)
+        scores = score(self._checks[-SCORE_WINDOW:])
+        self._last_seconds = report.seconds
+        self._last_error = next(
+            (s.value for s in scores if s.output == self._plan.problem.objective and s.metric == "rmse"), None
+        )
+        label_ids = {label.sequence: label.label_id for label in labels}
+        await self._db.add_model_version(
+            ModelVersionRecord(
+                number=self._version,
+                surrogate=report.surrogate,
+                n_labels=report.n_labels,
+                seed=seed,
+                fit_seconds=report.seconds,
+                fell_back=report.fell_back,
+                message=report.message,
+                hyperparameters=report.hyperparameters,
+                scores=scores,
+                checks=[CheckRecord(label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks],
+            )
+        )
+        if report.fell_back:
+            self.bus.publish(Notice("fit_failed", report.message))
+
+
+def score(checks: list[Check]) -> list[ScoreRecord]:
+    """Error and calibration per output, over predictions that were made before their labels came."""
+    import numpy as np
+
+    from theoros.models.calibration import scores
+
+    records = []
+    for output in sorted({check.output for check in checks}):
+        own = [check for check in checks if check.output == output]
+        mean, std, observed = (np.array([getattr(c, name) for c in own]) for name in ("mean", "std", "observed"))
+        records += [ScoreRecord(output, name, value, len(own)) for name, value in scores(mean, std, observed).items()]
+    return records

@@ -1,0 +1,104 @@
+"""What agents say to each other. Every message is a fact or a wish, small and immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from theoros.db.records import EvaluationRecord
+from theoros.models.contract import Proposal
+
+
+@dataclass(frozen=True)
+class Started:
+    """The campaign runs: slots are being started, what an earlier run left has been put in order."""
+
+
+@dataclass(frozen=True)
+class QueueShort:
+    """The dispatcher wants `wanted` more decisions in the queue."""
+
+    wanted: int
+
+
+@dataclass(frozen=True)
+class ProposalsWanted:
+    """The selector wants candidates to choose `n` decisions from, under the model of `horizon`."""
+
+    n: int
+    sequence: int
+    horizon: int
+
+
+@dataclass(frozen=True)
+class ProposalsReady:
+    """Candidates for the decisions that begin with `sequence`."""
+
+    wanted: ProposalsWanted
+    proposals: tuple[Proposal, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Decisions are in the database: `evaluations` are queued, or done already where the answer was known."""
+
+    evaluations: tuple[EvaluationRecord, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationStarted:
+    """A slot works on the evaluation with this sequence number."""
+
+    sequence: int
+
+
+@dataclass(frozen=True)
+class EvaluationEnded:
+    """An evaluation came to an end for good: a label, or abandoned."""
+
+    sequence: int
+    failure_class: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelUpdated:
+    """The surrogate has learned what there is to learn up to `horizon` (a sequence number).
+
+    `belief` is a Ray reference to the fitted surrogate and its labels, whose evaluations are `sequences`; None while
+    there are too few labels for a fit. `seconds` and `error` (root mean square, objective) are those of the last fit.
+    """
+
+    version: int
+    horizon: int
+    belief: Any
+    sequences: frozenset[int]
+    seconds: float
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Exhausted:
+    """The selector has nothing more to ask: the budget is committed or the space has been asked whole."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class StopRequested:
+    """The campaign shall end. With `cancel`, running evaluations are killed; otherwise they are waited for.
+
+    `finished` tells a campaign that has reached its end from one that was interrupted and will be resumed.
+    """
+
+    reason: str
+    cancel: bool = False
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a person should know: a failed fit, a lost worker, a campaign that makes no progress."""
+
+    kind: str
+    message: str

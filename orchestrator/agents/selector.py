@@ -1,0 +1,196 @@
+"""The selector turns candidates and the current model into decisions, whenever the queue runs short."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import ClassVar
+
+from ray.exceptions import RayTaskError
+
+from theoros.db.records import Progress
+from theoros.models.contract import Choice, Point, Problem, Proposal
+from theoros.orchestrator.agents.beliefs import decision_record, pending_points, seen_points
+from theoros.orchestrator.agents.bus import Agent, Bus
+from theoros.orchestrator.agents.messages import (
+    Decided,
+    Exhausted,
+    ModelUpdated,
+    Notice,
+    ProposalsReady,
+    ProposalsWanted,
+    QueueShort,
+    StopRequested,
+)
+from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.seeds import derive
+from theoros.workers.model_worker import SupervisedModelWorker
+
+
+#: So many choices in a row may fail, each replaced by a plain proposal, before the campaign is interrupted.
+_MOST_FAILURES = 5
+
+
+class Selector(Agent):
+    """Decides. Every decision is committed before anybody can work on it, and knows what is pending.
+
+    With one slot the schedule is strict: decision s is made from the labels of evaluations up to s - 1 - lookahead
+    and from nothing else, however fast anything was, so that a campaign repeats exactly.
+    """
+
+    handles: ClassVar = (QueueShort, ModelUpdated, ProposalsReady, StopRequested)
+
+    def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, decider: SupervisedModelWorker, n_slots: int) -> None:
+        super().__init__(bus)
+        self._db, self._plan, self._decider, self._n_slots = gateway, plan, decider, n_slots
+        self._model: ModelUpdated | None = None
+        self._wanted = 0
+        self._asked = False
+        self._stopping = False
+        self._failures = 0
+
+    async def on(self, message: QueueShort | ModelUpdated | ProposalsReady | StopRequested) -> None:
+        """Ask for proposals when decisions are wanted; decide when they come."""
+        match message:
+            case StopRequested():
+                self._stopping = True
+            case ModelUpdated():
+                self._model = message
+                await self._ask()
+            case QueueShort(wanted=wanted):
+                self._wanted = wanted
+                await self._ask()
+            case ProposalsReady():
+                self._asked = False
+                await self._decide(message)
+
+    async def _ask(self) -> None:
+        """Turn a wish for decisions into a wish for proposals, within the budget and the schedule."""
+        if self._asked or self._stopping or self._wanted <= 0:
+            return
+        progress = await self._db.progress(self._plan.cost_table)
+        n, reason = affordable(self._plan, progress, self._wanted)
+        if n == 0:
+            self._wanted = 0
+            self.bus.publish(Exhausted(reason))
+            return
+        sequence = await self._db.next_sequence()
+        if sequence <= self._plan.initial_decisions:
+            n = min(self._initial_left(sequence), affordable(self._plan, progress, self._plan.initial)[0])
+        elif self._plan.strict:
+            n = 1
+        horizon = sequence - 1 - self._plan.spec.workers.lookahead
+        if sequence > self._plan.initial_decisions and not await self._fresh_enough(horizon):
+            return  # the model that this decision is to be made with is still being fitted
+        self._asked = True
+        self.bus.publish(ProposalsWanted(n, sequence, horizon))
+
+    async def _fresh_enough(self, horizon: int) -> bool:
+        """Whether the current model may decide.
+
+        An oracle that takes longer than a fit never waits here. One that is faster than the model does: labels are
+        what the budget counts, and a choice by an old model, or by none, wastes them.
+        """
+        model, spec = self._model, self._plan.spec
+        if self._plan.acquisition == "random":
+            return True
+        if self._plan.strict:
+            return model is not None and model.horizon >= horizon
+        labels = len(await self._db.labels())
+        if labels < self._plan.first_fit:
+            return True
+        if model is None or model.belief is None:
+            return False
+        return spec.train_once or labels - len(model.sequences) <= self._n_slots + spec.workers.lookahead
+
+    def _initial_left(self, sequence: int) -> int:
+        """Candidates of the initial design that have not been decided yet, when `sequence` is the next number."""
+        levels = len(self._plan.problem.fidelities)
+        return self._plan.initial - (sequence - 1) // levels
+
+    async def _decide(self, ready: ProposalsReady) -> None:
+        wanted = ready.wanted
+        choices, seconds = await self._choices(ready)
+        version = self._model.version if self._model and any(choice.acquisition for choice in choices) else None
+        decisions = [decision_record(self._plan, choice, version, (ready.seconds + seconds) / len(choices)) for choice in choices]
+        evaluations = await self._db.enqueue(decisions, self._plan.required) if decisions else []
+        self._wanted = 0  # whoever still misses decisions says so again when it hears of these
+        self.inbox = deque(message for message in self.inbox if not isinstance(message, QueueShort))
+        if new := tuple(e for e in evaluations if e.sequence >= wanted.sequence):
+            self.bus.publish(Decided(new))
+        else:
+            self.bus.publish(Exhausted("no candidate is left that has not been asked"))
+
+    async def _choices(self, ready: ProposalsReady) -> tuple[tuple[Choice, ...], float]:
+        wanted, model = ready.wanted, self._model
+        if model is None or model.belief is None or wanted.sequence <= self._plan.initial_decisions or not ready.proposals:
+            return self._unguided(ready), 0.0
+        evaluations = await self._db.evaluations()
+        try:
+            decided = await self._decider.select(
+                model.belief,
+                ready.proposals,
+                pending_points(evaluations, model.sequences, wanted.horizon if self._plan.strict else None),
+                seen_points(evaluations),
+                self._open_fidelities(await self._db.progress(self._plan.cost_table)),
+                wanted.n,
+                derive(self._plan.spec.seed, "select", wanted.sequence),
+            )
+        except RayTaskError as error:
+            self._failures += 1
+            if self._failures > _MOST_FAILURES:
+                raise
+            reason = str(error).strip().splitlines()[-1]
+            self.bus.publish(Notice("decision_failed", f"choosing failed, so the first proposals are taken: {reason}"))
+            return self._unguided(ready), 0.0
+        self._failures = 0
+        return decided.choices, decided.seconds
+
+    def _unguided(self, ready: ProposalsReady) -> tuple[Choice, ...]:
+        """The first proposals as they came: the initial design, or a choice before there is a model."""
+        first = ready.wanted.sequence <= self._plan.initial_decisions
+        return unguided_choices(self._plan.problem, ready.proposals[: ready.wanted.n], initial=first)
+
+    def _open_fidelities(self, progress: Progress) -> tuple[str, ...]:
+        """Fidelities whose own budget is not spent."""
+        limits = self._plan.spec.budget.fidelities
+        return tuple(
+            fidelity
+            for fidelity in self._plan.problem.fidelities
+            if fidelity not in limits or progress.charged.get(fidelity, 0) < limits[fidelity]
+        )
+
+
+def unguided_choices(problem: Problem, proposals: Sequence[Proposal], *, initial: bool) -> tuple[Choice, ...]:
+    """Proposals as decisions, in their order.
+
+    In the initial design each candidate is asked at every fidelity, the cheapest first, since labels of the same
+    candidates teach the model how the fidelities hang together.
+    """
+    fidelities = problem.fidelities if initial else (problem.target,)
+    reason = "initial design" if initial else "chosen before the first fit"
+    return tuple(
+        Choice(Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason=reason)
+        for proposal in proposals
+        for fidelity in fidelities
+    )
+
+
+def affordable(plan: Plan, progress: Progress, wanted: int) -> tuple[int, str]:
+    """How many more decisions the budget allows, at most `wanted`, and which limit stops the next one.
+
+    Decisions at the target fidelity are assumed; committed evaluations count as spent, so the budget is never passed.
+    """
+    budget, target = plan.spec.budget, plan.problem.target
+    left, reason = wanted, ""
+    limits = {target: budget.labels} if budget.labels is not None else {}
+    for fidelity, limit in (limits | budget.fidelities).items():
+        room = limit - progress.charged.get(fidelity, 0)
+        if fidelity == target and room < left:
+            left, reason = max(0, room), f"the budget of {limit} labels at {fidelity!r} is committed"
+    if budget.cost is not None:
+        room = int((budget.cost - progress.committed_cost) / plan.cost(target) + 1e-9)
+        if room < left:
+            left, reason = max(0, room), f"the budget of cost {budget.cost:g} is committed"
+    return left, reason

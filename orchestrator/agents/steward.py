@@ -1,0 +1,129 @@
+"""The steward watches budget, stop rules, heartbeats and health."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from theoros.db.errors import OwnershipLost
+from theoros.db.records import Progress
+from theoros.orchestrator.agents.bus import Agent, Bus
+from theoros.orchestrator.agents.messages import (
+    Decided,
+    EvaluationEnded,
+    EvaluationStarted,
+    Exhausted,
+    ModelUpdated,
+    Notice,
+    StopRequested,
+)
+from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.plan import Plan
+
+#: Seconds between two looks at the clock, the database and the leases.
+TICK = 1.0
+HEARTBEAT_EVERY = 10.0
+#: A campaign in which nothing happens for this long (beyond an evaluation's own deadline) says so.
+SILENCE = 600.0
+
+
+class Steward(Agent):
+    """Ends the campaign when a rule says so, and keeps it owned and alive until then."""
+
+    handles: ClassVar = (Decided, EvaluationStarted, EvaluationEnded, ModelUpdated, Exhausted, Notice)
+
+    def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, tokens: Callable[[], list[str]]) -> None:
+        super().__init__(bus)
+        self._db, self._plan, self._tokens = gateway, plan, tokens
+        self._exhausted: str | None = None
+        self._stopped = False
+        self._began = self._last_sign = time.monotonic()
+        self._earlier_seconds: float | None = None
+
+    async def on(self, message: Any) -> None:
+        """Look at what a message means for the end of the campaign."""
+        self._last_sign = time.monotonic()
+        match message:
+            case Decided():
+                self._exhausted = None
+            case Exhausted(reason=reason):
+                self._exhausted = reason
+                await self._end_when_nothing_is_left()
+            case EvaluationEnded():
+                await self._check_stop_rules()
+                await self._end_when_nothing_is_left()
+            case ModelUpdated(error=error) if error is not None:
+                limit = self._plan.spec.stop.error
+                if limit is not None and error <= limit and await self._enough_for_error():
+                    self._stop(f"the model's error on labels it had not seen is {error:.4g}, at most {limit:g} was asked")
+            case Notice(kind=kind, message=text):
+                await self._db.event(kind, text)
+
+    async def watch(self) -> None:
+        """Heartbeats, stop requests and clocks, once a second until cancelled."""
+        last_beat = 0.0
+        while True:
+            now = time.monotonic()
+            if now - last_beat >= HEARTBEAT_EVERY:
+                last_beat = now
+                try:
+                    await self._db.heartbeat(self._tokens())
+                except OwnershipLost as error:
+                    self._stop(str(error), cancel=True, finished=False)
+            await self._check_requests()
+            await self._check_clock(now)
+            await asyncio.sleep(TICK)
+
+    def _stop(self, reason: str, *, cancel: bool = False, finished: bool = True) -> None:
+        if not self._stopped:
+            self._stopped = True
+            self.bus.publish(StopRequested(reason, cancel=cancel, finished=finished))
+
+    async def _check_requests(self) -> None:
+        mode = (await self._db.record()).stop_requested
+        if mode is not None:
+            self._stop("a stop was requested", cancel=mode == "cancel", finished=False)
+
+    async def _check_clock(self, now: float) -> None:
+        limit = self._plan.spec.budget.wall_time
+        if limit is not None:
+            if self._earlier_seconds is None:
+                self._earlier_seconds = (await self._db.progress(self._plan.cost_table)).active_seconds
+            if self._earlier_seconds + now - self._began >= limit:
+                self._stop(f"the budget of {limit:g} s of wall time is spent", cancel=True)
+        if now - self._last_sign > SILENCE + self._plan.resources.timeout:
+            self._last_sign = now
+            progress = await self._db.progress(self._plan.cost_table)
+            await self._db.event("no_progress", f"nothing has happened for {SILENCE:g} s beyond an evaluation's deadline; "
+                                 f"{progress.total('running')} running, {progress.total('queued')} queued")
+
+    async def _end_when_nothing_is_left(self) -> None:
+        if self._exhausted is None:
+            return
+        progress = await self._db.progress(self._plan.cost_table)
+        if open_evaluations(progress) == 0:
+            self._stop(self._exhausted)
+
+    async def _enough_for_error(self) -> bool:
+        return len(await self._db.labels()) >= 2 * self._plan.initial_decisions
+
+    async def _check_stop_rules(self) -> None:
+        rules = self._plan.spec.stop
+        if rules.target is None and rules.stagnation is None:
+            return
+        series = self._plan.scorecard.best_so_far(await self._db.labels())
+        if not series or series[-1] != series[-1]:
+            return
+        best = series[-1]
+        if rules.target is not None and (best >= rules.target if self._plan.problem.maximize else best <= rules.target):
+            self._stop(f"the target {rules.target:g} is reached: {best:.6g}")
+        window = rules.stagnation
+        if window is not None and len(series) > max(window, self._plan.initial) and series[-1 - window] == best:
+            self._stop(f"no better label among the last {window}")
+
+
+def open_evaluations(progress: Progress) -> int:
+    """Evaluations that may still bring a label."""
+    return sum(progress.total(state) for state in ("queued", "running", "failed"))

@@ -1,0 +1,131 @@
+"""A campaign in Python: the same thing as a campaign file, and ask/tell for oracles that are people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from theoros.db import Store
+from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.resolve import resolve
+from theoros.orchestrator.spec.campaign import CampaignSpec
+from theoros.orchestrator.spec.load import load_spec, spec_from_dict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from theoros.orchestrator.asktell import Asked
+    from theoros.orchestrator.session import Companion, Ending
+
+DEFAULT_DATABASE = "theoros.db"
+
+
+class Campaign:
+    """A stored campaign.
+
+    ``Campaign("campaign.yaml").run()`` runs a file; ``Campaign({...}).run()`` the same as a mapping. A campaign that the
+    database already has under that name is opened when its specification is the same, and refused when it differs.
+    ``Campaign.open(name)`` opens one by its name alone.
+
+    Args:
+        spec: a path, a mapping, or a `CampaignSpec`.
+        database: path (SQLite), URL, or an open store; it is made if there is none.
+        base: folder for relative paths in the specification; default the file's own, or the working directory.
+        file: the name that errors call the specification by.
+        control_of: the campaign that this one is a control of.
+
+    Raises SpecError for anything wrong with the specification, before anything is stored.
+    """
+
+    def __init__(
+        self,
+        spec: str | Path | Mapping[str, Any] | CampaignSpec,
+        database: str | Path | Store = DEFAULT_DATABASE,
+        *,
+        base: str | Path | None = None,
+        file: str = "",
+        control_of: str | None = None,
+    ) -> None:
+        if isinstance(spec, str | Path):
+            file, base = Path(spec).name, base or Path(spec).resolve().parent
+            spec = load_spec(Path(spec))
+        elif not isinstance(spec, CampaignSpec):
+            spec = spec_from_dict(spec)
+        base = Path(base or Path.cwd()).resolve()
+        self.plan: Plan = resolve(spec, base, file=file)
+        self.store = database if isinstance(database, Store) else Store(database)
+        stored = {"base": str(base), "scorecard": self.plan.scorecard.to_dict(), "campaign": spec.to_dict()}
+        if self._stored_spec() != stored:
+            self.store.create_campaign(
+                spec.campaign, goal=spec.question.goal, spec=stored, seed=spec.seed, control_of=control_of
+            )
+
+    @classmethod
+    def open(cls, name: str, database: str | Path = DEFAULT_DATABASE) -> Campaign:
+        """Open a stored campaign. Raises CampaignNotFound, or DatabaseNotFound when there is no database."""
+        store = Store(database, create=False)
+        stored = store.campaign(name).spec
+        campaign = cls.__new__(cls)
+        campaign.store = store
+        campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
+        return campaign
+
+    def _stored_spec(self) -> Mapping[str, Any] | None:
+        from theoros.db import CampaignNotFound
+
+        try:
+            return self.store.campaign(self.name).spec
+        except CampaignNotFound:
+            return None
+
+    @property
+    def name(self) -> str:
+        """The campaign's name in the database."""
+        return self.plan.spec.campaign
+
+    @property
+    def question_text(self) -> str:
+        """The question in one line: ``maximize gap (eV) subject to sa_score <= 4``."""
+        question, card = self.plan.spec.question, self.plan.scorecard
+        verb = "learn" if question.learn else "minimize" if question.minimize else "maximize"
+        bounds = f" subject to {', '.join(question.subject_to)}" if question.subject_to else ""
+        return f"{verb} {card.name_of(card.objective)}{bounds}"
+
+    def run(self, *, address: str | None = None, companions: tuple[Companion, ...] = ()) -> Ending:
+        """Run until the campaign ends or is stopped; see `theoros.orchestrator.session.run_session`."""
+        from theoros.orchestrator.session import run_session
+
+        return run_session(self.plan, self.store, address=address, companions=companions)
+
+    def ask(self, client: str = "me") -> Asked:
+        """The next evaluation for `client`, who answers it with `tell`; see `theoros.orchestrator.asktell.ask`.
+
+        Asking again before telling gives the same evaluation.
+        """
+        from theoros.orchestrator.asktell import ask
+
+        return ask(self.plan, self.store, client)
+
+    def tell(self, asked: Asked, answer: Mapping[str, Any] | float | Exception) -> bool:
+        """Answer an evaluation: outputs by name, a single number, or an exception for a failed experiment.
+
+        Returns False when the answer had been given before.
+        """
+        from theoros.orchestrator.asktell import tell
+
+        return tell(self.plan, self.store, asked, answer)
+
+    def labels(self) -> pd.DataFrame:
+        """All labels, one row each."""
+        return self.store.labels(self.name)
+
+    def top(self, n: int = 10) -> pd.DataFrame:
+        """The `n` best feasible labels at the target fidelity, the best first."""
+        from theoros.orchestrator.report.best import best_labels
+
+        return best_labels(self.store, self.name, n)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.store.close()

@@ -1,0 +1,114 @@
+"""``theoros run | resume | stop``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from theoros.orchestrator.cli.options import DEFAULT_DATABASE, DEFAULT_RESULTS, Address, Database, Name, Results
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from theoros.orchestrator.campaign import Campaign
+
+File = Annotated[Path, typer.Argument(help="The campaign file (YAML).", show_default=False)]
+Controls = Annotated[
+    str, typer.Option("--with-control", help="Controls to run after it: 'random', 'train-once', or both with a comma.")
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="If the name is taken, run under the next free one (NAME-2, ...).")]
+
+
+def run(
+    file: File,
+    database: Database = DEFAULT_DATABASE,
+    address: Address = None,
+    with_control: Controls = "",
+    fresh: Fresh = False,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Run the campaign of FILE, with live progress, and end with its best labels, plots and the next command."""
+    from rich.console import Console
+
+    from theoros.orchestrator.campaign import Campaign
+    from theoros.orchestrator.control import free_name, parse_controls
+    from theoros.orchestrator.spec.load import load_spec
+
+    controls = parse_controls(with_control)
+    spec, base = load_spec(file), file.resolve().parent
+    if fresh:
+        spec = spec.model_copy(update={"campaign": free_name(spec.campaign, database)})
+    console = Console()
+    campaign = Campaign(spec, database, base=base, file=file.name)
+    console.print(f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})", highlight=False)
+    _finish(campaign, console, address, controls, results)
+
+
+def resume(
+    name: Name,
+    database: Database = DEFAULT_DATABASE,
+    address: Address = None,
+    results: Results = DEFAULT_RESULTS,
+) -> None:
+    """Go on with a stored campaign, from the database alone."""
+    from rich.console import Console
+
+    from theoros.orchestrator.campaign import Campaign
+    from theoros.orchestrator.report.plots import controls_of
+
+    campaign = Campaign.open(name, database)
+    unfinished = [c for c in controls_of(campaign.store, name) if campaign.store.campaign(c).state != "finished"]
+    _finish(campaign, Console(), address, [], results)
+    for control in unfinished:
+        _finish(Campaign.open(control, database), Console(), address, [], results)
+
+
+def stop(
+    name: Name,
+    database: Database = DEFAULT_DATABASE,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Kill running evaluations instead of waiting for them.")] = False,
+) -> None:
+    """Ask a running campaign to stop; `theoros resume NAME` goes on with it later."""
+    from theoros.db import Store
+
+    with Store(database, create=False) as store:
+        state = store.campaign(name).state
+        if state != "running":
+            print(f"The campaign {name!r} is not running (it is {state}). Nothing was done.")
+            return
+        store.request_stop(name, "cancel" if cancel else "drain")
+    print(f"{name} will stop {'at once' if cancel else 'when its running evaluations have ended'}.")
+    print(f"Go on later with: theoros resume {name} --database {database}")
+
+
+def _finish(
+    campaign: Campaign, console: Console, address: str | None, controls: list[str], results: Path
+) -> None:
+    """Run a campaign and then its controls, report, and set the exit code: 0 finished, 3 stopped before the end."""
+    from theoros.orchestrator.control import make_control
+    from theoros.orchestrator.report.final import print_report
+
+    finished = _run_one(campaign, console, address)
+    for control in controls if finished else []:
+        other = make_control(campaign, control)
+        console.print(f"\n[bold]{other.name}[/]: the {control} control, at equal cost", highlight=False)
+        finished = _run_one(other, console, address) and finished
+    print_report(campaign, console, results)
+    if not finished:
+        raise typer.Exit(3)
+
+
+def _run_one(campaign: Campaign, console: Console, address: str | None) -> bool:
+    from theoros.orchestrator.live import Narrator
+
+    if campaign.store.campaign(campaign.name).state == "finished":
+        console.print(f"{campaign.name} is finished already; nothing is run again.", highlight=False)
+        return True
+    ending = campaign.run(
+        address=address, companions=(lambda bus, gateway, plan: Narrator(bus, gateway, plan, console),)
+    )
+    word = "Finished" if ending.finished else "Stopped"
+    console.print(f"{word}: {ending.reason}.", highlight=False)
+    return ending.finished

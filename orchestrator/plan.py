@@ -1,0 +1,76 @@
+"""A plan: a campaign's specification with everything looked up, checked, and ready to run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from theoros.models.contract import Problem
+from theoros.oracles.candidate import Candidate, content_hash
+from theoros.oracles.contract import Fidelity, Quantity
+from theoros.oracles.reference import OracleReference
+from theoros.oracles.resources import Resources
+from theoros.orchestrator.scorecard import Scorecard
+from theoros.orchestrator.spec.campaign import CampaignSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What agents need to know of a campaign. Built by `theoros.orchestrator.resolve.resolve`; immutable.
+
+    `initial` candidates come from `initial_proposer` before there is a model.
+    """
+
+    spec: CampaignSpec
+    oracle: OracleReference
+    oracle_name: str
+    oracle_version: str
+    outputs: Mapping[str, Quantity]
+    fidelities: tuple[Fidelity, ...]
+    resources: Resources
+    problem: Problem
+    surrogate: str
+    acquisition: str
+    proposers: tuple[str, ...]
+    initial_proposer: str
+    initial: int
+
+    @property
+    def strict(self) -> bool:
+        """Whether decisions follow a fixed schedule, so that the campaign repeats exactly: with one slot they do."""
+        return self.spec.workers.slots == 1
+
+    @property
+    def initial_decisions(self) -> int:
+        """Decisions of the initial design: every one of its candidates is asked at every fidelity."""
+        return self.initial * len(self.problem.fidelities)
+
+    @property
+    def first_fit(self) -> int:
+        """Labels needed for a first model: half the initial design, so that its fit overlaps with the other half."""
+        return max(2, math.ceil(self.initial_decisions / 2))
+
+    @property
+    def scorecard(self) -> Scorecard:
+        """How labels are judged."""
+        return Scorecard.of(self.problem, self.outputs)
+
+    @property
+    def cost_table(self) -> dict[str, float]:
+        """Cost of one evaluation by fidelity."""
+        return self.scorecard.cost_table
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Outputs that an answer from the cache must have to be of use: all that the oracle is asked for."""
+        return tuple(self.outputs)
+
+    def cost(self, fidelity: str) -> float:
+        """The cost of one evaluation, in units of the target fidelity's."""
+        return self.cost_table[fidelity]
+
+    def cache_key(self, candidate: Candidate, fidelity: str) -> str:
+        """The key under which an answer is shared between campaigns; see `theoros.oracles.contract.cache_key`."""
+        level = next(f for f in self.fidelities if f.name == fidelity)
+        return content_hash([self.oracle_name, self.oracle_version, candidate.hash, dict(level.settings) or level.name])

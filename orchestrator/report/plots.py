@@ -1,0 +1,125 @@
+"""Plots of a campaign: progress beside its controls, predictions beside what came, and calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from theoros.db import Store
+from theoros.orchestrator.report.best import scorecard
+
+
+def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
+    """Draw all plots that the campaign has data for into `folder` and return their paths.
+
+    ``progress.png`` (best so far over cost, controls beside it), ``predictions.png`` (predicted against observed, each
+    predicted before its label was seen) and ``calibration.png``; for molecules ``molecules.png``, the best ones drawn.
+    """
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [_progress(store, campaign, folder / "progress.png")]
+    checks = store.checks(campaign)
+    card = scorecard(store, campaign)
+    own = checks[checks["output"] == card.objective] if len(checks) else checks
+    if len(own) >= 3:
+        mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
+        paths.append(_predictions(card.name_of(card.objective), mean, std, observed, folder / "predictions.png"))
+        paths.append(_calibration(mean, std, observed, folder / "calibration.png"))
+    if (grid := _molecules(store, campaign, folder / "molecules.png")) is not None:
+        paths.append(grid)
+    return paths
+
+
+def controls_of(store: Store, campaign: str) -> list[str]:
+    """Names of the campaigns that were run as controls of this one."""
+    return [record.name for record in store.campaigns() if record.control_of == campaign]
+
+
+def _figure(width: float = 6.0, height: float = 4.2) -> tuple[Any, Any]:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> Path:
+    from matplotlib import pyplot
+
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+    return path
+
+
+def _progress(store: Store, campaign: str, path: Path) -> Path:
+    card = scorecard(store, campaign)
+    figure, axes = _figure()
+    for name in (campaign, *controls_of(store, campaign)):
+        labels = store.label_records(name)
+        if card.goal == "learn":
+            _error_curve(store, name, card.objective, axes)
+            continue
+        spent, series, cost = [], card.best_so_far(labels), 0.0
+        for label in labels:
+            cost += card.cost_table[label.fidelity]
+            if card.value(label) is not None:
+                spent.append(cost)
+        style = {"lw": 2} if name == campaign else {"lw": 1.5, "ls": "--"}
+        axes.step(spent, series, where="post", label=name, **style)
+    axes.set_xlabel(f"cost (labels at {card.target!r})" if card.goal != "learn" else "labels")
+    axes.set_ylabel(f"best {card.name_of(card.objective)}" if card.goal != "learn" else f"error of {card.objective}")
+    axes.legend()
+    return _save(figure, path)
+
+
+def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
+    versions = store.model_versions(name)
+    points = [(v.n_labels, s.value) for v in versions for s in v.scores if s.output == objective and s.metric == "rmse"]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=name)
+
+
+def _predictions(label: str, mean: Sequence[float], std: Sequence[float], observed: Sequence[float], path: Path) -> Path:
+    figure, axes = _figure(4.6, 4.4)
+    axes.errorbar(observed, mean, yerr=1.645 * np.asarray(std), fmt="o", ms=4, lw=0.8, alpha=0.7)
+    low, high = min(*observed, *mean), max(*observed, *mean)
+    axes.plot([low, high], [low, high], "k--", lw=1)
+    axes.set_xlabel(f"observed {label}")
+    axes.set_ylabel("predicted before it was seen (90 % interval)")
+    return _save(figure, path)
+
+
+def _calibration(mean: Any, std: Any, observed: Any, path: Path) -> Path:
+    from scipy.stats import norm
+
+    levels = np.linspace(0.02, 0.98, 49)
+    z = np.abs(observed - mean) / np.maximum(std, 1e-300)
+    coverage = [(z <= norm.ppf(0.5 + level / 2)).mean() for level in levels]
+    figure, axes = _figure(4.6, 4.4)
+    axes.plot([0, 1], [0, 1], "k--", lw=1)
+    axes.plot(levels, coverage, lw=2)
+    axes.set_xlabel("expected share inside the interval")
+    axes.set_ylabel(f"observed share (n = {len(z)})")
+    return _save(figure, path)
+
+
+def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | None:
+    """Draw the best molecules with their values; None when the candidates are no molecules."""
+    card = scorecard(store, campaign)
+    labels = [label for label in card.ranked(store.label_records(campaign)) if label.candidate.kind == "molecule"][:n]
+    if not labels:
+        return None
+    from rdkit import Chem
+    from rdkit.Chem import Draw
+
+    molecules = [Chem.MolFromSmiles(label.candidate.data["smiles"]) for label in labels]
+    unit = card.units.get(card.objective, "")
+    legends = [f"{i}. {card.value(label):.4g} {unit}" for i, label in enumerate(labels, start=1)]
+    image = Draw.MolsToGridImage(molecules, molsPerRow=4, subImgSize=(260, 220), legends=legends, returnPNG=True)
+    path.write_bytes(image if isinstance(image, bytes) else image.data)
+    return path

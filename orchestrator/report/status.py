@@ -1,0 +1,82 @@
+"""The state of campaigns, from the database alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from theoros.db import Store
+from theoros.orchestrator.report.best import scorecard
+from theoros.orchestrator.report.final import print_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+
+def status_table(store: Store) -> pd.DataFrame:
+    """One row per campaign.
+
+    ``worker use`` is busy time over available time between the first start and the last end of an evaluation, in this
+    campaign's sessions; ``decision`` the median seconds that a decision took.
+    """
+    import pandas as pd
+
+    rows = []
+    for record in store.campaigns():
+        card = scorecard(store, record.name)
+        progress = store.progress(record.name, card.cost_table)
+        decisions = store.decisions(record.name)
+        seconds = decisions.drop_duplicates("sequence")["seconds"] if len(decisions) else []
+        rows.append(
+            {
+                "campaign": record.name,
+                "goal": f"{record.goal} {card.objective}",
+                "state": record.state,
+                "done": progress.total("done"),
+                "running": progress.total("running"),
+                "queued": progress.total("queued"),
+                "failed": progress.total("failed") + progress.total("abandoned"),
+                "cost": float(progress.cost),
+                "worker use": worker_use(store, record.name),
+                "decision (s)": float(pd.Series(seconds).median()) if len(seconds) else float("nan"),
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.index = pd.RangeIndex(1, len(table) + 1, name="")
+    return table
+
+
+def worker_use(store: Store, campaign: str) -> float:
+    """Busy time over available time (workers seen, times the span from first start to last end); NaN before a label."""
+    attempts = store.attempts(campaign)
+    ended = attempts[attempts["finished_at"].notna()] if len(attempts) else attempts
+    if not len(ended):
+        return float("nan")
+    span = (ended["finished_at"].max() - ended["started_at"].min()).total_seconds()
+    return float(ended["wall_seconds"].sum() / max(span * ended["worker"].nunique(), 1e-9))
+
+
+def print_campaign(console: Console, store: Store, name: str) -> None:
+    """A campaign's question, progress, failures by class, model and last events."""
+    record, card = store.campaign(name), scorecard(store, name)
+    progress = store.progress(name, card.cost_table)
+    reason = f" ({record.stop_reason})" if record.stop_reason else ""
+    console.print(f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}", highlight=False)
+    for bound in card.constraints:
+        console.print(f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}", highlight=False)
+    for fidelity in card.fidelities:
+        counts = ", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n)
+        console.print(f"  {fidelity}: {counts or 'nothing asked yet'}", highlight=False)
+    console.print(f"  cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running, worker use "
+                  f"{worker_use(store, name):.0%}", highlight=False)
+    failures: dict[str, int] = {}
+    for evaluation in store.evaluations(name, ["abandoned", "failed"]):
+        key = f"{evaluation.failure_class}: {(evaluation.message or '').splitlines()[0] if evaluation.message else ''}"
+        failures[key] = failures.get(key, 0) + 1
+    for key, n in sorted(failures.items(), key=lambda item: -item[1])[:5]:
+        console.print(f"  failed {n} x {key}", highlight=False, markup=False)
+    print_model(console, store, name)
+    for event in store.events(name, limit=5):
+        console.print(f"  {event.created_at:%Y-%m-%d %H:%M:%S} {event.kind}: {event.message}", highlight=False, markup=False)

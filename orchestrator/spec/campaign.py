@@ -1,0 +1,131 @@
+"""The campaign file as data. Importing this imports neither torch nor Ray nor PySCF."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from theoros.oracles.resources import Resources, Seconds
+from theoros.orchestrator.spec.question import Question
+
+Control = Literal["random", "train-once"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OracleSpec(_Frozen):
+    """Who is asked: a built-in oracle, an entry point, or ``module:Name``, with its options as they stand in the file."""
+
+    reference: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Budget(_Frozen):
+    """When the money is spent. At least one limit must be given; the first one reached ends the campaign.
+
+    `labels` counts labels at the target fidelity, `fidelities` those at a fidelity by its name (written beside the
+    others in the file: ``budget: {dft: 60}``), `cost` is in units of one label at the target fidelity, failures
+    included, and `wall_time` is seconds of running.
+    """
+
+    labels: int | None = Field(default=None, ge=1)
+    cost: float | None = Field(default=None, gt=0)
+    wall_time: Seconds | None = None
+    fidelities: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_fidelities(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "fidelities" in data:
+            return data
+        own = {key: value for key, value in data.items() if key in cls.model_fields}
+        return own | {"fidelities": {key: value for key, value in data.items() if key not in cls.model_fields}}
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Budget:
+        if self.labels is None and self.cost is None and self.wall_time is None and not self.fidelities:
+            raise ValueError("a budget needs at least one limit, for example 'labels: 60' or 'wall_time: 20 min'")
+        return self
+
+
+class StopRules(_Frozen):
+    """Reasons to end before the budget is spent.
+
+    `target`: the objective has reached this value. `stagnation`: so many labels at the target fidelity without a new
+    best. `error`: the model's root mean square error on labels that it had not seen is below this.
+    """
+
+    target: float | None = None
+    stagnation: int | None = Field(default=None, ge=2)
+    error: float | None = Field(default=None, gt=0)
+
+
+class Retries(_Frozen):
+    """How often an evaluation is tried again after a failure of each class, the first try not counted."""
+
+    infrastructure: int = Field(default=3, ge=0)
+    memory: int = Field(default=1, ge=0)
+    timeout: int = Field(default=0, ge=0)
+    not_converged: int = Field(default=0, ge=0)
+    oracle_error: int = Field(default=0, ge=0)
+    backoff: Seconds = 1.0
+
+    def allowed(self, failure_class: str) -> int:
+        """Retries for a class; classes that blame the candidate have none."""
+        return int(getattr(self, failure_class, 0)) if failure_class != "backoff" else 0
+
+
+class Workers(_Frozen):
+    """Where the work is done. `slots` evaluations run side by side (``auto``: as many as fit the cluster).
+
+    `lookahead` decisions wait beside the running ones, so that no slot is ever idle for want of one. `trainer` and
+    `decider` are the resources of the two model workers; by default they claim no processor from the oracle's slots.
+    """
+
+    slots: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    lookahead: int = Field(default=1, ge=0)
+    trainer: Resources = Resources(num_cpus=0)
+    decider: Resources = Resources(num_cpus=0)
+
+
+def _as_oracle(value: Any) -> Any:
+    """``oracle: name`` or ``oracle: {name: {options}}``, as people write it."""
+    if isinstance(value, str):
+        return {"reference": value}
+    if isinstance(value, dict) and "reference" not in value:
+        if len(value) != 1:
+            raise ValueError(f"name one oracle with its options below it; found {sorted(map(str, value))}")
+        ((reference, options),) = value.items()
+        return {"reference": reference, "options": options or {}}
+    return value
+
+
+class CampaignSpec(_Frozen):
+    """A question, a budget, and the rest of what a campaign needs; the YAML file and Python say the same thing.
+
+    `space` is left out where the oracle has its own. `surrogate`, `acquisition` and `proposers` are chosen for the
+    space and the goal unless they are named.
+    """
+
+    campaign: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
+    description: str = ""
+    question: Question
+    oracle: Annotated[OracleSpec, BeforeValidator(_as_oracle)]
+    space: dict[str, Any] | None = None
+    budget: Budget
+    stop: StopRules = StopRules()
+    initial: int | None = Field(default=None, ge=1)
+    surrogate: str = "auto"
+    acquisition: str = "auto"
+    proposers: tuple[str, ...] = ()
+    retries: Retries = Retries()
+    workers: Workers = Workers()
+    train_once: bool = False
+    seed: int = Field(default=0, ge=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,101 @@
+"""Starting or joining a Ray cluster, and finding out beforehand whether it can do what is asked."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from theoros.oracles.resources import Resources
+
+
+class ClusterError(RuntimeError):
+    """The cluster can't be reached or can't hold what is asked; the message says what it has."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A live node and its total resources in Ray's terms."""
+
+    address: str
+    resources: Mapping[str, float]
+
+
+def demand(resources: Resources) -> dict[str, float]:
+    """What one slot takes, in Ray's terms."""
+    wanted = {"CPU": resources.num_cpus, "GPU": resources.num_gpus, "memory": float(resources.memory or 0)}
+    return {name: amount for name, amount in (wanted | resources.custom).items() if amount > 0}
+
+
+def slots_on(node: Node, resources: Resources) -> int:
+    """How many slots `node` holds when it does nothing else. A slot that takes nothing counts once per processor."""
+    wanted = demand(resources) or {"CPU": 1.0}
+    return int(min(math.floor(node.resources.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items()))
+
+
+def plan_slots(nodes: list[Node], resources: Resources, wanted: int | None) -> int:
+    """The number of slots to start: `wanted`, or all that fit.
+
+    Raises ClusterError when not even one slot fits on any node, or fewer than `wanted` do.
+    """
+    fit = sum(slots_on(node, resources) for node in nodes)
+    if fit == 0 or (wanted is not None and wanted > fit):
+        has = "; ".join(
+            f"{node.address}: " + ", ".join(f"{k} {_amount(k, v)}" for k, v in sorted(node.resources.items()) if _shown(k))
+            for node in nodes
+        )
+        asked = ", ".join(f"{k} {_amount(k, v)}" for k, v in demand(resources).items())
+        what = "One slot does not fit on any node" if fit == 0 else f"{wanted} slots were asked for and {fit} fit"
+        raise ClusterError(f"{what}. A slot needs {asked or 'nothing'}; the cluster has {has or 'no live node'}. "
+                           "Lower oracle.resources or workers.slots, or join a larger cluster with --address.")
+    return fit if wanted is None else wanted
+
+
+def _shown(name: str) -> bool:
+    return not name.startswith(("node:", "object_store"))
+
+
+def _amount(name: str, value: float) -> str:
+    return f"{value / 2**30:.1f} GiB" if name == "memory" else f"{value:g}"
+
+
+def connect(address: str | None, *, num_cpus: int | None = None, namespace: str) -> list[Node]:
+    """Join the cluster at `address` (or that of RAY_ADDRESS), or start a local one; returns its live nodes.
+
+    Does nothing but list the nodes when this process is connected already. Raises ClusterError when the cluster
+    can't be reached.
+    """
+    import ray
+
+    address = address or os.environ.get("RAY_ADDRESS")
+    if not ray.is_initialized():
+        options: dict[str, Any] = {
+            "namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True
+        }
+        if address:
+            options["address"] = address
+        else:
+            # Without an address Ray would otherwise join whichever local cluster it finds lying about.
+            options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise ClusterError(f"Ray could not be {'reached at ' + address if address else 'started'}: {error}") from error
+    return live_nodes()
+
+
+def live_nodes() -> list[Node]:
+    """The nodes that are alive now."""
+    import ray
+
+    return [Node(n["NodeManagerAddress"], dict(n["Resources"])) for n in ray.nodes() if n["Alive"]]
+
+
+def disconnect() -> None:
+    """Leave the cluster; a local one ends."""
+    import ray
+
+    ray.shutdown()

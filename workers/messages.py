@@ -1,0 +1,59 @@
+"""What passes between an orchestrator, a slot and the child process that runs the oracle: JSON data in both directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """One evaluation: `token` names the attempt, `kind` and `data` the candidate."""
+
+    token: str
+    kind: str
+    data: Mapping[str, Any]
+    fidelity: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended. Either `values` (outputs as nested lists) or `failure_class` and `message` are set.
+
+    Seconds are wall and processor time of the evaluation itself; `max_rss` is the peak resident memory in bytes.
+    """
+
+    token: str
+    fidelity: str
+    values: Mapping[str, Any] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    failure_class: str | None = None
+    message: str = ""
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    max_rss: int | None = None
+    host: str = ""
+    pid: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the oracle answered."""
+        return self.values is not None
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """The answer as float64 arrays, scalars with shape ``()``."""
+        return {name: np.asarray(value, dtype=np.float64) for name, value in (self.values or {}).items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON data."""
+        return asdict(self)

@@ -1,0 +1,72 @@
+"""A slot: the Ray actor that runs one evaluation at a time in its sandbox."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from theoros.oracles.resources import Resources
+from theoros.workers import spool
+from theoros.workers.messages import EvaluationRequest, Outcome
+from theoros.workers.sandbox import OracleDidNotStart, Sandbox
+
+
+class OracleSlot:
+    """Holds a warm oracle. Ray never retries for it: the database decides what is tried again.
+
+    It runs with two threads, one for the evaluation and one for `cancel`.
+    """
+
+    def __init__(self, oracle: Mapping[str, Any], resources: Mapping[str, Any], spool_folder: str) -> None:
+        self._spool = Path(spool_folder)
+        self._sandbox = Sandbox(oracle, Resources(**resources), self._spool)
+        self._current: str | None = None
+
+    def start(self) -> tuple[str, int]:
+        """Build the oracle; returns host and process. Raises OracleDidNotStart."""
+        self._sandbox.start()
+        return socket.gethostname(), os.getpid()
+
+    def evaluate(self, request: EvaluationRequest) -> Outcome:
+        """Run one evaluation; its answer is on this node's disk before it is returned."""
+        self._current = request.token
+        try:
+            return self._sandbox.evaluate(request)
+        except OracleDidNotStart as error:
+            return Outcome(request.token, request.fidelity, failure_class="infrastructure", message=str(error))
+        finally:
+            self._current = None
+
+    def cancel(self, token: str) -> None:
+        """Kill the evaluation of `token` if it is running here."""
+        if self._current == token:
+            self._sandbox.cancel()
+
+    def orphans(self) -> list[Outcome]:
+        """Answers that lie on this node's disk and have not been stored."""
+        return [outcome for outcome in spool.read_all(self._spool) if outcome.token != self._current]
+
+    def discard(self, tokens: list[str]) -> None:
+        """Forget spooled answers: they are in the database now."""
+        for token in tokens:
+            spool.discard(self._spool, token)
+
+
+def start_slot(oracle: Mapping[str, Any], resources: Resources, spool_folder: Path) -> Any:
+    """Start a slot on the cluster and return its actor handle (it is pending until the cluster has room)."""
+    options: dict[str, Any] = {
+        "num_cpus": resources.num_cpus,
+        "num_gpus": resources.num_gpus,
+        "resources": dict(resources.custom),
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "max_concurrency": 2,
+    }
+    if resources.memory:
+        options["memory"] = resources.memory
+    return ray.remote(OracleSlot).options(**options).remote(oracle, resources.model_dump(), str(spool_folder))

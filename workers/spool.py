@@ -1,0 +1,50 @@
+"""Answers made durable before they are reported: one JSON file per answer, written whole or not at all.
+
+A child process writes its answer here and only then says that it is done. Whoever stores the answer in the database
+removes the file; what is still here at the next start is an orphan and is taken in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from theoros.workers.messages import Outcome
+
+
+def write(spool: Path, outcome: Outcome) -> None:
+    """Write `outcome` under its token, atomically, and flush it to the disk."""
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = spool / f"{outcome.token}.part"
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(outcome.to_dict(), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(spool / f"{outcome.token}.json")
+    directory = os.open(spool, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read_all(spool: Path) -> list[Outcome]:
+    """All answers waiting in `spool`, oldest first. A file that can't be read is left where it is."""
+    if not spool.is_dir():
+        return []
+    outcomes = []
+    for path in sorted(spool.glob("*.json"), key=lambda p: p.stat().st_mtime):
+        try:
+            outcome = Outcome(**json.loads(path.read_text()))
+        except (ValueError, TypeError):
+            continue
+        if outcome.token == path.stem:
+            outcomes.append(outcome)
+    return outcomes
+
+
+def discard(spool: Path, token: str) -> None:
+    """Remove the file of `token`, if there is one."""
+    (spool / f"{token}.json").unlink(missing_ok=True)
