@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
@@ -54,7 +55,8 @@ def frame(connection: Connection, sql: str, parameters: Mapping[str, Any] | None
     if not result.returns_rows:
         return pd.DataFrame()
     columns = list(result.keys())
-    table = pd.DataFrame([tuple(row) for row in result], columns=columns)
+    rows = [[float(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in result]
+    table = pd.DataFrame(rows, columns=columns)
     if connection.dialect.name == "sqlite":  # which keeps times as text and truth as 0 and 1
         for column in columns:
             if columns.count(column) > 1:

@@ -92,11 +92,10 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
     return _claims(connection, Attempt.token.in_(tokens)) if tokens else []
 
 
-def claims_of(connection: Connection, campaign_id: int, worker: str) -> list[Claim]:
-    """The running claims of `worker`, so that one who asks again gets its own unfinished evaluations back."""
-    return _claims(
-        connection, Evaluation.campaign_id == campaign_id, Attempt.worker == worker, Attempt.state == "running"
-    )
+def claims_of(connection: Connection, campaign_id: int, worker: str | None) -> list[Claim]:
+    """The running claims of `worker`, so that one who asks again gets its own unfinished evaluations back; None: all."""
+    own = () if worker is None else (Attempt.worker == worker,)
+    return _claims(connection, Evaluation.campaign_id == campaign_id, Attempt.state == "running", *own)
 
 
 def cancel(connection: Connection, campaign_id: int, evaluation_ids: Collection[int] | None) -> int:
@@ -285,6 +284,7 @@ def _claims(connection: Connection, *conditions: Any) -> list[Claim]:
             Attempt.id.label("attempt_id"),
             Attempt.token,
             Attempt.number,
+            Attempt.worker,
             Candidate.hash,
             Candidate.kind,
             Candidate.data,
@@ -304,6 +304,7 @@ def _claims(connection: Connection, *conditions: Any) -> list[Claim]:
             candidate=CandidateRecord(row.hash, row.kind, row.data, row.text),
             fidelity=row.fidelity,
             attempt_number=row.number,
+            worker=row.worker,
         )
         for row in connection.execute(query)
     ]

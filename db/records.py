@@ -60,6 +60,7 @@ class Claim:
     candidate: CandidateRecord
     fidelity: str
     attempt_number: int
+    worker: str
 
 
 @dataclass(frozen=True)

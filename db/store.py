@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 from theoros.db import attempts, campaigns, frames, labels, migrate, model_log, ownership, queue, reading, wide
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts
-from theoros.db.engine import BUSY_SECONDS, WRITES, connect_or_explain, open_engine, open_read_only, parse_url, safe_url
-from theoros.db.errors import DatabaseBusy, DatabaseNotFound, DatabaseUnreachable, StoreReadOnly
+from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
+from theoros.db.errors import DatabaseNotFound, StoreReadOnly
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
@@ -30,13 +26,12 @@ from theoros.db.records import (
     PredictionRecord,
     Progress,
 )
+from theoros.db.transactions import Writer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 T = TypeVar("T")
-_PAUSES = (0.02, 0.1, 0.4, 1.0)  # before each repetition of a transaction that the server rolled back
-_TRANSIENT = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 
 
 class Store:
@@ -81,19 +76,13 @@ class Store:
         self.url = parsed.render_as_string(hide_password=False)
         self.read_only = read_only
         self.artifacts = ArtifactStore(artifacts or default_artifacts(parsed))
-        self._writer: contextlib.AbstractContextManager[Any] = (
-            threading.RLock() if parsed.get_backend_name() == "sqlite" else contextlib.nullcontext()
-        )
         self._engine = open_read_only(parsed) if read_only else open_engine(parsed, create=create)
-        self._writing = self._engine.execution_options(**{WRITES: True})
-        if migrate.check(self._engine) is None:
-            if read_only or not create:
-                self.close()
-                raise DatabaseNotFound(
-                    f"The database {self.safe_url} holds nothing of Theoros yet. It is made by the first `theoros run`"
-                    ". Check the URL, or run a campaign."
-                )
-            migrate.upgrade(self._engine)
+        self._writer = Writer(self._engine)
+        try:
+            self._prepare(create and not read_only)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def safe_url(self) -> str:
@@ -229,8 +218,8 @@ class Store:
         """Take up to `limit` evaluations to work on: lowest priority number first, then oldest decision."""
         return self._write(lambda c: queue.claim(c, self._owned(c, name, owner), worker, limit, lease_seconds))
 
-    def claims_of(self, name: str, worker: str) -> list[Claim]:
-        """The unfinished claims of `worker`, so that asking again gives the same evaluations."""
+    def claims_of(self, name: str, worker: str | None = None) -> list[Claim]:
+        """The unfinished claims of `worker`, so that asking again gives the same evaluations; all of them for None."""
         with self.reading() as connection:
             return queue.claims_of(connection, campaigns.identify(connection, name), worker)
 
@@ -357,6 +346,16 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
+    def _prepare(self, create: bool) -> None:
+        if migrate.check(self._engine) is not None:
+            return
+        if not create:
+            raise DatabaseNotFound(
+                f"The database {self.safe_url} holds nothing of Theoros yet. It is made by the first `theoros run`. "
+                "Check the URL, or run a campaign."
+            )
+        migrate.upgrade(self._engine)
+
     def _frame(self, name: str, sql: str) -> pd.DataFrame:
         with self.reading() as connection:
             campaigns.identify(connection, name)
@@ -366,19 +365,6 @@ class Store:
         campaign_id = campaigns.identify(connection, name, lock=lock)
         ownership.require(connection, campaign_id, name, owner)
         return campaign_id
-
-    def _explained(self, error: DBAPIError) -> Exception:
-        if error.connection_invalidated:
-            return DatabaseUnreachable(
-                f"The connection to {self.safe_url} broke during a write. Whether it happened is not known; every write "
-                "but a claim may simply be repeated. Check that the server runs."
-            )
-        if "database is locked" in str(error.orig):
-            return DatabaseBusy(
-                f"The database {self.safe_url} was locked for {BUSY_SECONDS:.0f} s. Another process is writing for very "
-                "long. Find it (fuser), or use PostgreSQL for many writers."
-            )
-        return error
 
     def _refusal(self) -> StoreReadOnly:
         return StoreReadOnly(
@@ -393,15 +379,6 @@ class Store:
             yield connection
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction, again if the server rolled it back because of others'."""
         if self.read_only:
             raise self._refusal()
-        for pause in (*_PAUSES, None):
-            try:
-                with self._writer, connect_or_explain(self._writing) as connection, connection.begin():
-                    return work(connection)
-            except DBAPIError as error:
-                if pause is None or getattr(error.orig, "sqlstate", None) not in _TRANSIENT:
-                    raise self._explained(error) from error
-                time.sleep(pause * (0.5 + random.random()))  # noqa: S311
-        raise AssertionError("unreachable")
+        return self._writer(work)

@@ -24,6 +24,8 @@ from theoros.oracles.candidate import Candidate
 
 logger = logging.getLogger(__name__)
 
+#: Proposals asked of each proposer for one decision.
+POOL = 32
 #: The name under which candidates that have labels below the target fidelity only are proposed again.
 PROMOTION = "promotion"
 
@@ -53,7 +55,9 @@ def propose(
     n: int,
     seed: int,
 ) -> list[Proposal]:
-    """Ask every proposer for up to `n` candidates; return all, distinct, in the proposers' order.
+    """Ask every proposer for candidates to choose `n` decisions from; return all, distinct, in the proposers' order.
+
+    Before the first fit each makes `n`; with a model some more (`POOL`), among which `select` weighs what is pending.
 
     `seen` holds the hashes of candidates never to be proposed again: asked at the target fidelity, or failed for
     good. With several fidelities, candidates labelled only below the target are proposed too (as `PROMOTION`). A
@@ -62,7 +66,7 @@ def propose(
     """
     request = ProposalRequest(
         problem,
-        n,
+        n if model is None else max(POOL, 4 * n),
         seed,
         seen,
         labelled=labelled_best_first(problem, dataset),

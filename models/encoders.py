@@ -18,7 +18,6 @@ from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.parameters import Categorical, Integer, Ordinal, Parameters
 
-
 #: One linear constraint over features: column indices, coefficients, right-hand side.
 LinearRow = tuple[Tensor, Tensor, float]
 

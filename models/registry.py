@@ -78,7 +78,7 @@ PROPOSERS: Mapping[str, ProposerEntry] = {
     "acquisition_optimizer": ProposerEntry(
         f"{_PROPOSERS}.acquisition_optimizer:AcquisitionOptimizer", _PARAMETERS, True, "infinite"
     ),
-    "library": ProposerEntry(f"{_PROPOSERS}.library_ranking:LibraryRanking", _BOTH_KINDS, True, "finite"),
+    "library": ProposerEntry(f"{_PROPOSERS}.library_ranking:LibraryRanking", _BOTH_KINDS, False, "finite"),
     "genetic": ProposerEntry(f"{_PROPOSERS}.genetic.algorithm:GeneticAlgorithm", _MOLECULE, True, "infinite"),
 }
 

@@ -156,7 +156,7 @@ def _units(oracle: Oracle) -> str:
         units |= {name: parameter.unit for name, parameter in oracle.space.parameters.items()}
     elif isinstance(oracle.space, Library):
         units |= dict(oracle.space.units)
-    registry = pint.UnitRegistry()
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry()
     for name, unit in units.items():
         try:
             registry.parse_units(unit.replace("%", "percent"))
@@ -194,7 +194,9 @@ def _answer_checks(oracle: Oracle, rng: np.random.Generator) -> list[CheckResult
 
     def declared() -> str:
         values = checked_values(oracle.outputs, answer)
-        return ", ".join(f"{name} {value.shape}" if value.shape else f"{name}={value:.6g}" for name, value in values.items())
+        return ", ".join(
+            f"{name} {value.shape}" if value.shape else f"{name}={value:.6g}" for name, value in values.items()
+        )
 
     results.append(_result("its answer keeps the declaration", declared))
     results.append(_result("details are JSON data", lambda: f"{len(json.dumps(dict(answer.details)))} characters"))

@@ -75,7 +75,7 @@ class CommandOracle:
             raise OracleOptionError(("input",), f"{input!r} is unknown. Use json (a file) or stdin.")
         self.name, self.space = name, space
         self.deterministic, self.cache_version = deterministic, str(cache_version)
-        self.outputs = _quantities(outputs)
+        self.outputs: Mapping[str, Quantity] = _quantities(outputs)
         self._command = tuple(command)
         self._stdin = input == "stdin"
         self._folder = (base or Path.cwd()).resolve()
@@ -124,7 +124,7 @@ class CommandOracle:
             (scratch / "input.json").open("rb") as question,
         ):
             try:
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: S603  a list of arguments, run without a shell
                     arguments,
                     stdin=question if self._stdin else subprocess.DEVNULL,
                     stdout=stdout,
@@ -135,7 +135,7 @@ class CommandOracle:
                 )
             except (FileNotFoundError, PermissionError) as error:
                 raise MissingDependency(
-                    f"the program {arguments[0]!r} can't be started: {error.strerror}. Install it where the workers run, "
+                    f"the program {arguments[0]!r} can't be started: {error.strerror}. Install it where workers run, "
                     "or correct the first item of command."
                 ) from None
             try:
@@ -178,7 +178,9 @@ class CommandOracle:
                 if wanted is None or wanted in names or (isinstance(self.space, Library) and not own):
                     continue
                 close = difflib.get_close_matches(wanted, names, n=1)
-                hint = f"Did you mean {{{close[0]}}}?" if close else f"There are {', '.join(names)}; double real braces."
+                hint = (
+                    f"Did you mean {{{close[0]}}}?" if close else f"There are {', '.join(names)}; double real braces."
+                )
                 raise OracleOptionError(("command", i), f"nothing is called {{{wanted}}} here. {hint}")
 
 
@@ -244,7 +246,11 @@ def _exit_codes(given: Mapping[int | str, str] | None) -> dict[int, str]:
 def _fidelities(given: Sequence[Mapping[str, Any]] | None, common: Mapping[str, Any]) -> tuple[Fidelity, ...]:
     levels = []
     for i, item in enumerate(given or [{"name": "full"}]):
-        if not isinstance(item, Mapping) or "name" not in item or item.keys() - {"name", "cost", "settings", "description"}:
+        if (
+            not isinstance(item, Mapping)
+            or "name" not in item
+            or item.keys() - {"name", "cost", "settings", "description"}
+        ):
             raise OracleOptionError(("fidelities", i), f"{item!r} is no level. Write {{name, cost, settings}}.")
         cost = item.get("cost", 1.0)
         if not isinstance(cost, int | float) or not cost > 0:
@@ -253,5 +259,7 @@ def _fidelities(given: Sequence[Mapping[str, Any]] | None, common: Mapping[str, 
         settings = {**common, "settings": own, "level": str(item["name"])}
         levels.append(Fidelity(str(item["name"]), float(cost), settings, str(item.get("description", ""))))
     if levels[-1].cost != 1:
-        raise OracleOptionError(("fidelities", len(levels) - 1, "cost"), "costs are relative to the last level. Give it 1.")
+        raise OracleOptionError(
+            ("fidelities", len(levels) - 1, "cost"), "costs are relative to the last level. Give it 1."
+        )
     return tuple(levels)

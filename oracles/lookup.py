@@ -32,9 +32,9 @@ class LookupOracle:
     """Answers from the rows of a CSV (``.csv.gz`` too) or Parquet file.
 
     `outputs` maps each output to its column, or to ``{column, unit}``. Candidates are the molecules of the column
-    `smiles`, or the rows of the columns `inputs` (default: all columns that are no output). Rows that repeat a candidate
-    are averaged. A candidate whose rows lack a value for an output fails with NotConverged, as the calculation behind
-    the table once did ("failed to dock"); a candidate that the table does not list is an InvalidCandidate.
+    `smiles`, or the rows of the columns `inputs` (default: all columns that are no output). Rows that repeat a
+    candidate are averaged. A candidate whose rows lack a value for an output fails with NotConverged, as the
+    calculation behind the table once did ("failed to dock"); one that the table does not list is an InvalidCandidate.
 
     The design space is the table's list of candidates unless the campaign gives another `space` of the same kind. The
     table is read when the first candidate is asked. `delay` is what an evaluation pretends to take.
@@ -45,7 +45,7 @@ class LookupOracle:
     name = "lookup"
     deterministic = True
     cache_version = "1"
-    resources = Resources(num_cpus=1, timeout="10 min")
+    resources = Resources(num_cpus=1, timeout=600)
 
     def __init__(
         self,
@@ -61,22 +61,27 @@ class LookupOracle:
         path = str((base / file).resolve()) if base is not None else file
         if table.file_format(path) == "smi":
             raise OracleOptionError(("file",), "a .smi file has no answers. Use a CSV or Parquet file.")
+        self.outputs: Mapping[str, Quantity]
         self.outputs, self._columns = _read_outputs(outputs)
         table.require_columns(path, list(self._columns.values()), ("outputs",))
         self._library = Library(
-            path, smiles=smiles, columns=None if inputs is None else tuple(inputs), exclude=tuple(self._columns.values())
+            path,
+            smiles=smiles,
+            columns=None if inputs is None else tuple(inputs),
+            exclude=tuple(self._columns.values()),
         )
         self._inputs = self._library.inputs
         if space is not None and space.kind != self._library.kind:
             raise OracleOptionError(
-                (), f"the table lists candidates of kind {self._library.kind!r}, the campaign's space is {space.kind!r}. "
-                "Name the column smiles for molecules."
+                (),
+                f"the table lists candidates of kind {self._library.kind!r}, the campaign's space is {space.kind!r}. "
+                "Name the column smiles for molecules.",
             )
         self.space: Space = space or self._library
         self._delay = Delay.parse(delay)
         self._answers: _Answers | None = None
         settings = {"sha256": table.sha256(path), "outputs": dict(self._columns), "inputs": list(self._inputs)}
-        self.fidelities = (Fidelity("table", settings=settings),)
+        self.fidelities: tuple[Fidelity, ...] = (Fidelity("table", settings=settings),)
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
         """The table's answer; raises InvalidCandidate when it lists none, NotConverged when it has no value."""
@@ -91,7 +96,9 @@ class LookupOracle:
         self._delay.wait(generator("lookup", candidate.hash))
         values = dict(zip(self.outputs, answers.means[row].tolist(), strict=True))
         if missing := [name for name, value in values.items() if not np.isfinite(value)]:
-            raise NotConverged(f"{Path(self._library.file).name} has no value of {', '.join(missing)} for {candidate.text}")
+            raise NotConverged(
+                f"{Path(self._library.file).name} has no value of {', '.join(missing)} for {candidate.text}"
+            )
         return Answer(values, {"rows": int(answers.rows[row])})
 
     def _read(self) -> _Answers:
@@ -103,16 +110,19 @@ class LookupOracle:
             valid = np.array([candidate is not None for candidate in candidates], dtype=bool)
             keys.append(np.array([int(c.hash[:16], 16) for c in candidates if c is not None], dtype=np.uint64))
             blocks.append(np.column_stack([self._numbers(block, name) for name in names])[valid])
-        return _averaged(np.concatenate(keys), np.vstack(blocks)) if keys else _averaged(
-            np.zeros(0, np.uint64), np.zeros((0, len(names)))
+        return (
+            _averaged(np.concatenate(keys), np.vstack(blocks))
+            if keys
+            else _averaged(np.zeros(0, np.uint64), np.zeros((0, len(names))))
         )
 
     def _numbers(self, block: Any, column: str) -> NDArray[np.float64]:
         found = table.numbers(block.column(block.schema.get_field_index(column)))
         if found is None:
             raise OracleOptionError(
-                ("outputs",), f"the column {column!r} of {Path(self._library.file).name} has values that are no numbers. "
-                "Leave cells without a value empty."
+                ("outputs",),
+                f"the column {column!r} of {Path(self._library.file).name} has values that are no numbers. "
+                "Leave cells without a value empty.",
             )
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.float64)
 
@@ -138,7 +148,9 @@ def _read_outputs(outputs: Mapping[str, Any]) -> tuple[dict[str, Quantity], dict
             continue
         declared = {"column": item} if isinstance(item, str) else item
         if not isinstance(declared, Mapping) or declared.keys() - {"column", "unit", "description"}:
-            raise OracleOptionError(("outputs", name), f"{item!r} is no column. Write name: column, or {{column, unit}}.")
+            raise OracleOptionError(
+                ("outputs", name), f"{item!r} is no column. Write name: column, or {{column, unit}}."
+            )
         columns[name] = str(declared.get("column", name))
         quantities[name] = Quantity(str(declared.get("unit", "")), description=str(declared.get("description", "")))
     return quantities, columns

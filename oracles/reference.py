@@ -54,9 +54,12 @@ class OracleReference:
 
     def __post_init__(self) -> None:
         try:
-            json.dumps([self.options, self.space], allow_nan=False)
+            # Through JSON once, so that the numbers YAML allows as keys are text here as they will be in a database.
+            options, space = json.loads(json.dumps([self.options, self.space], allow_nan=False))
         except (TypeError, ValueError) as error:
             raise OracleOptionError((), f"the options of {self.reference!r} are not JSON data: {error}.") from None
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "space", space)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data that `from_dict` reads."""
@@ -99,13 +102,13 @@ class OracleReference:
         if not callable(target) or (not isinstance(target, type) and isinstance(target, Oracle)):
             return self._ready(target, options, wanted, space)
         accepted = _accepted(target)
-        given = {"space": space, "outputs": self.outputs, "base": base, "resources": wanted}
-        for name, value in given.items():
-            if value is not None and name in accepted and name not in options:
-                options[name] = list(value) if name == "outputs" else value
+        given: dict[str, Any] = {"space": space, "base": base}
+        if self.outputs is not None and "outputs" not in options:
+            given["outputs"] = list(self.outputs)
         if wanted is not None and "resources" in accepted:
-            options["resources"] = _merged(accepted["resources"].default, wanted)
-        self._check_names(target, options, {*given} & {*accepted})
+            given["resources"] = _merged(accepted["resources"].default, wanted)
+        self._check_names(target, accepted, given)
+        options |= {name: value for name, value in given.items() if value is not None and name in accepted}
         built = self._call(target, options)
         return _adjusted(built, wanted, None if "space" in accepted else space, self.reference)
 
@@ -116,20 +119,21 @@ class OracleReference:
             raise OracleOptionError((name,), f"{self.reference!r} takes no options but resources. Leave it out.")
         return _adjusted(target, wanted, space, self.reference)
 
-    def _check_names(self, target: Any, options: Mapping[str, Any], given: set[str]) -> None:
+    def _check_names(self, target: Any, parameters: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:
         """Raise OracleOptionError for options that the signature lacks, and for those it needs and does not get."""
-        parameters = _accepted(target)
         keywords = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(target).parameters.values())
         listed = [name for name in parameters if name not in GIVEN_BY_CAMPAIGN]
         for name in self.options:
             if name in GIVEN_BY_CAMPAIGN:
-                raise OracleOptionError((name,), f"{name} is no option of an oracle. The campaign declares it by itself.")
+                raise OracleOptionError(
+                    (name,), f"{name} is no option of an oracle. The campaign declares it by itself."
+                )
             if name not in parameters and name != "resources" and not keywords:
                 close = difflib.get_close_matches(name, [*listed, "resources"], n=1)
                 hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join([*listed, 'resources'])}."
                 raise OracleOptionError((name,), f"the oracle {self.reference!r} has no option {name!r}. {hint}")
         for name, parameter in parameters.items():
-            if parameter.default is parameter.empty and name not in options:
+            if parameter.default is parameter.empty and name not in self.options and given.get(name) is None:
                 hint = "Declare the campaign's space." if name == "space" else f"Add {name}: and its value."
                 raise OracleOptionError((name,), f"the oracle {self.reference!r} needs {name!r}. {hint}")
 
@@ -206,8 +210,9 @@ def _check_narrowing(own: Space, wanted: Space, reference: str) -> None:
         names = set(wanted.parameters if isinstance(wanted, Parameters) else wanted.inputs)
         if names != set(own.parameters):
             raise SpaceError(
-                ("parameters",), f"the oracle {reference!r} has {list(own.parameters)}, the campaign {sorted(names)}. "
-                "Declare the same names, or leave out the space."
+                ("parameters",),
+                f"the oracle {reference!r} has {list(own.parameters)}, the campaign {sorted(names)}. "
+                "Declare the same names, or leave out the space.",
             )
 
 
@@ -217,7 +222,12 @@ def _from_pydantic(error: ValidationError, fields: Mapping[str, Any] | None = No
     path: FieldPath = tuple(first["loc"])
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(path[-1]), list(fields or ()), n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(fields)}." if fields else "Leave it out."
+        hint = (
+            f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(fields)}." if fields else "Leave it out."
+        )
         return OracleOptionError(path, f"there is no field {path[-1]!r} here. {hint}")
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    # Validators of ours and of an oracle's author quote the value already, in full sentences.
+    if first["type"] == "value_error" or repr(first["input"]) in message:
+        return OracleOptionError(path, message if message.endswith("?") else f"{message}.")
     return OracleOptionError(path, f"{message}; got {first['input']!r}.")

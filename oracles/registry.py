@@ -52,7 +52,7 @@ def available() -> list[Listing]:
     listed = [Listing(name, "built-in", SUMMARIES[name]) for name in BUILT_IN]
     for point in sorted(_entry_points(), key=lambda point: point.name):
         if point.name not in BUILT_IN:
-            summary = point.dist.metadata.get("Summary", "") if point.dist else ""
+            summary = (point.dist.metadata.json.get("summary") or "") if point.dist else ""
             listed.append(Listing(point.name, _distribution(point), str(summary)))
     return listed
 
@@ -73,7 +73,7 @@ def find(reference: str, search_path: Path | None = None) -> Any:
     if len({point.value for point in points}) > 1:
         sources = " and ".join(sorted(_distribution(point) for point in points))
         raise OracleNotFoundError(
-            f"the oracle {reference!r} is published by {sources}. Name the one that you mean as module:Name, for example "
+            f"the oracle {reference!r} is published by {sources}. Name yours as module:Name, for example "
             f"{points[0].value}."
         )
     if points:
@@ -97,7 +97,7 @@ def _attribute(target: str, reference: str, search_path: Path | None = None) -> 
     module_name, _, attribute = target.partition(":")
     if module_name.endswith(".py") or "/" in module_name or not module_name or not attribute:
         raise OracleNotFoundError(
-            f"{reference!r} can't be read as module:Name. Write for example my_oracle:Reactor for the file my_oracle.py."
+            f"{reference!r} can't be read as module:Name. Write my_oracle:Reactor for Reactor in my_oracle.py."
         )
     if search_path is not None and (folder := str(search_path.resolve())) not in sys.path:
         # For good: an oracle may import its neighbours later, when it is asked.

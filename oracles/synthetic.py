@@ -17,7 +17,7 @@ from theoros.oracles.failures import NotConverged
 from theoros.oracles.reference import OracleOptionError
 from theoros.oracles.rehearsal import Delay, generator
 from theoros.oracles.resources import Resources
-from theoros.oracles.spaces import Categorical, Integer, Parameters, Real
+from theoros.oracles.spaces import Categorical, Integer, Parameters, Real, Space
 from theoros.oracles.spaces.parameters import Parameter
 
 #: Multi-fidelity functions of BoTorch, and how many of their last coordinates are the fidelity (1 is the truth).
@@ -44,7 +44,7 @@ class SyntheticOracle:
     Raises OracleOptionError for an unknown function or options that do not fit it.
     """
 
-    resources = Resources(num_cpus=1, timeout="10 min")
+    resources = Resources(num_cpus=1, timeout=600)
     cache_version = "1"
 
     def __init__(
@@ -81,8 +81,8 @@ class SyntheticOracle:
         bounds = self._problem.bounds.numpy().astype(np.float64)  # 2 x d
         self._names = _names(bounds.shape[1] - self._hidden)
         self._low, self._high = bounds[0, : len(self._names)], bounds[1, : len(self._names)]
-        self.space = Parameters({name: self._parameter(i) for i, name in enumerate(self._names)})
-        self.outputs = self._declared_outputs()
+        self.space: Space = Parameters({name: self._parameter(i) for i, name in enumerate(self._names)})
+        self.outputs: Mapping[str, Quantity] = self._declared_outputs()
         self._mirror, self._delta = self._drawn_shift(shift)
 
     @property
@@ -115,7 +115,8 @@ class SyntheticOracle:
             raise NotConverged(f"{self.name} does not converge at {candidate.text} (a failure on demand)")
         values = self._values(np.array([float(data[name]) for name in self._names]), self._s[level.name])
         if self._noise:
-            times = self._repeats[key] = self._repeats.get(key := (candidate.hash, fidelity), 0) + 1
+            times = self._repeats.get((candidate.hash, fidelity), 0) + 1
+            self._repeats[candidate.hash, fidelity] = times
             draws = generator("noise", self._seed, candidate.hash, fidelity, times).standard_normal(len(values))
             values = {name: value + self._noise * draws[i] for i, (name, value) in enumerate(values.items())}
         return Answer(dict(values))
@@ -232,17 +233,21 @@ def _levels(
     if function not in FIDELITY_COORDINATES:
         if given:
             raise OracleOptionError(
-                ("fidelities",), f"{function} has one fidelity. Use one of {', '.join(FIDELITY_COORDINATES)} for several."
+                ("fidelities",),
+                f"{function} has one fidelity. Use one of {', '.join(FIDELITY_COORDINATES)} for several.",
             )
         return (Fidelity("full", settings=dict(settings)),), {"full": 1.0}
     levels, s = [], {}
     for i, item in enumerate(given or DEFAULT_LEVELS):
         if item.keys() != {"name", "s", "cost"} or not 0 <= float(item["s"]) <= 1 or not float(item["cost"]) > 0:
             raise OracleOptionError(
-                ("fidelities", i), f"{dict(item)!r} is no level. Write {{name, s, cost}} with s in 0..1 and a positive cost."
+                ("fidelities", i),
+                f"{dict(item)!r} is no level. Write {{name, s, cost}} with s in 0..1 and a positive cost.",
             )
         s[str(item["name"])] = float(item["s"])
         levels.append(Fidelity(str(item["name"]), float(item["cost"]), {**settings, "s": float(item["s"])}))
     if levels[-1].cost != 1 or s[levels[-1].name] != 1:
-        raise OracleOptionError(("fidelities", len(levels) - 1), "the last level is the truth. Give it s: 1 and cost: 1.")
+        raise OracleOptionError(
+            ("fidelities", len(levels) - 1), "the last level is the truth. Give it s: 1 and cost: 1."
+        )
     return tuple(levels), s

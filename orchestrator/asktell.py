@@ -29,6 +29,8 @@ from theoros.workers.modelling import Belief, ModelPlan
 
 #: A person may take his time: an evaluation that was asked for belongs to its client this long (seconds).
 LEASE = 365 * 86400.0
+#: How a client's claims are told from those of slots.
+CLIENT = "client:"
 
 
 class NothingToAsk(RuntimeError):
@@ -56,7 +58,7 @@ def ask(plan: Plan, store: Store, client: str) -> Asked:
     Raises NothingToAsk when the budget is spent.
     """
     name = plan.spec.campaign
-    worker = f"client:{client}"
+    worker = f"{CLIENT}{client}"
     if unfinished := store.claims_of(name, worker):
         return _asked(unfinished[0])
     for _ in range(3):  # an answer that the database has already is no question: decide again

@@ -35,7 +35,7 @@ class Campaign:
         file: the name that errors call the specification by.
         control_of: the campaign that this one is a control of.
 
-    Raises SpecError for anything wrong with the specification, before anything is stored.
+    Raises SpecError for anything wrong with the specification, and CampaignExists for a name that is taken.
     """
 
     def __init__(
@@ -55,11 +55,9 @@ class Campaign:
         base = Path(base or Path.cwd()).resolve()
         self.plan: Plan = resolve(spec, base, file=file)
         self.store = database if isinstance(database, Store) else Store(database)
-        stored = {"base": str(base), "scorecard": self.plan.scorecard.to_dict(), "campaign": spec.to_dict()}
-        if self._stored_spec() != stored:
-            self.store.create_campaign(
-                spec.campaign, goal=spec.question.goal, spec=stored, seed=spec.seed, control_of=control_of
-            )
+        self._stored = {"base": str(base), "scorecard": self.plan.scorecard.to_dict(), "campaign": spec.to_dict()}
+        self._control_of = control_of
+        self._is_new = self._check_new()
 
     @classmethod
     def open(cls, name: str, database: str | Path = DEFAULT_DATABASE) -> Campaign:
@@ -69,15 +67,37 @@ class Campaign:
         campaign = cls.__new__(cls)
         campaign.store = store
         campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
+        campaign._stored, campaign._is_new, campaign._control_of = dict(stored), False, None
         return campaign
 
-    def _stored_spec(self) -> Mapping[str, Any] | None:
-        from theoros.db import CampaignNotFound
+    def _check_new(self) -> bool:
+        """Whether the database lacks this campaign; raises CampaignExists when it has another of that name."""
+        from theoros.db import CampaignExists, CampaignNotFound
 
         try:
-            return self.store.campaign(self.name).spec
+            known = self.store.campaign(self.name).spec
         except CampaignNotFound:
-            return None
+            return True
+        if known != self._stored:
+            raise CampaignExists(
+                f"The database {self.store.safe_url} has a campaign {self.name!r} with another specification. A campaign "
+                "is never overwritten: change the name in the file, or let `theoros run --fresh` choose the next one."
+            )
+        return False
+
+    def save(self) -> None:
+        """Store the campaign if it is new. Running and asking do so by themselves."""
+        if self._is_new:
+            spec = self.plan.spec
+            self.store.create_campaign(
+                spec.campaign, goal=spec.question.goal, spec=self._stored, seed=spec.seed, control_of=self._control_of
+            )
+            self._is_new = False
+
+    @property
+    def state(self) -> str:
+        """new, created, running, paused, finished or failed."""
+        return "new" if self._is_new else self.store.campaign(self.name).state
 
     @property
     def name(self) -> str:
@@ -93,10 +113,16 @@ class Campaign:
         return f"{verb} {card.name_of(card.objective)}{bounds}"
 
     def run(self, *, address: str | None = None, companions: tuple[Companion, ...] = ()) -> Ending:
-        """Run until the campaign ends or is stopped; see `theoros.orchestrator.session.run_session`."""
-        from theoros.orchestrator.session import run_session
+        """Run until the campaign ends or is stopped; see `theoros.orchestrator.session.run_session`.
 
-        return run_session(self.plan, self.store, address=address, companions=companions)
+        Raises ClusterError, before anything is stored, when the cluster can't hold a single slot.
+        """
+        from theoros.orchestrator.session import run_session
+        from theoros.workers.cluster import join
+
+        n_slots = join(address, self.plan.resources, self.plan.spec.workers.slots)
+        self.save()
+        return run_session(self.plan, self.store, n_slots, companions=companions)
 
     def ask(self, client: str = "me") -> Asked:
         """The next evaluation for `client`, who answers it with `tell`; see `theoros.orchestrator.asktell.ask`.
@@ -105,6 +131,7 @@ class Campaign:
         """
         from theoros.orchestrator.asktell import ask
 
+        self.save()
         return ask(self.plan, self.store, client)
 
     def tell(self, asked: Asked, answer: Mapping[str, Any] | float | Exception) -> bool:

@@ -69,15 +69,15 @@ class Narrator(Agent):
             case ModelUpdated():
                 self._model = message
             case Notice(message=text):
-                self._console.print(f"[yellow]note:[/] {text}", highlight=False)
+                self._console.print(f"[yellow]note:[/] {text}", highlight=False, soft_wrap=True)
             case StopRequested(reason=reason):
                 waits = "" if message.cancel or not self._running else " Waiting for what is running; interrupt again to cancel it."
-                self._console.print(f"Stopping: {reason}.{waits}", highlight=False)
+                self._console.print(f"Stopping: {reason}.{waits}", highlight=False, soft_wrap=True)
         if self._live is not None:
             self._live.update(await self._panel(now))
         elif isinstance(message, EvaluationEnded) and now - self._last_line >= _LINE_EVERY:
             self._last_line = now
-            self._console.print(" · ".join(f"{k} {v}" for k, v in await self._facts(now)), highlight=False)
+            self._console.print(" · ".join(f"{k} {v}" for k, v in await self._facts(now)), highlight=False, soft_wrap=True)
 
     async def _facts(self, now: float) -> list[tuple[str, str]]:
         card, budget = self._plan.scorecard, self._plan.spec.budget

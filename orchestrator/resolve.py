@@ -9,9 +9,9 @@ from pathlib import Path
 
 from theoros.models.contract import OutcomeConstraint, Problem
 from theoros.oracles.contract import Oracle, Quantity
+from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.oracles.reference import OracleOptionError, OracleReference
 from theoros.oracles.registry import OracleNotFoundError
-from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.molecule_properties import PROPERTIES
@@ -32,6 +32,9 @@ def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
         return _resolve(spec, base)
     except SpecError as error:
         raise SpecError(error.message, error.field, file) from error
+    except SpaceError as error:  # a library says only when it is opened that its file is not there
+        inner = ("library",) if "library" in (spec.space or {}) and error.field[:1] != ("library",) else ()
+        raise SpecError(error.message, ("space", *inner, *error.field), file) from error
 
 
 def _resolve(spec: CampaignSpec, base: Path) -> Plan:
@@ -82,12 +85,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
 
 
 def _space(spec: CampaignSpec, base: Path) -> Space | None:
-    if spec.space is None:
-        return None
-    try:
-        return space_from_dict(spec.space, base)
-    except SpaceError as error:
-        raise SpecError(error.message, ("space", *error.field)) from error
+    return None if spec.space is None else space_from_dict(spec.space, base)
 
 
 def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[OracleReference, Oracle]:
@@ -106,22 +104,33 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
     except OracleNotFoundError as error:
         raise SpecError(str(error), ("oracle",)) from error
     except OracleOptionError as error:
-        raise SpecError(error.message, (*field, *error.field)) from error
-    except SpaceError as error:
-        raise SpecError(error.message, ("space", *error.field)) from error
+        named = next((name for name in asked if error.field[:1] == ("outputs",) and repr(name) in error.message), None)
+        raise SpecError(error.message, _asked_at(spec, named) if named else (*field, *error.field)) from error
+    except SpaceError:
+        raise
     except MissingDependency as error:
         raise SpecError(str(error), field) from error
     except (OracleFailure, ValueError, TypeError, OSError, ImportError) as error:
         raise SpecError(f"the oracle could not be built: {error}", field) from error
-    missing = [name for name in asked if name not in oracle.outputs]
-    if missing:
-        where = "record" if missing[0] in question.record else next(
-            (goal for goal in ("maximize", "minimize", "learn") if getattr(question, goal) == missing[0]), "subject to")
-        close = difflib.get_close_matches(missing[0], [*oracle.outputs, *PROPERTIES], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise SpecError(f"the oracle {oracle.name!r} has no output {missing[0]!r}.{hint} "
-                        f"It has {', '.join(oracle.outputs)}.", ("question", where))
+    for name in asked:
+        if name not in oracle.outputs:
+            close = difflib.get_close_matches(name, [*oracle.outputs, *PROPERTIES], n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise SpecError(f"the oracle {oracle.name!r} has no output {name!r}.{hint} "
+                            f"It has {', '.join(oracle.outputs)}.", _asked_at(spec, name))
     return reference, oracle
+
+
+def _asked_at(spec: CampaignSpec, output: str) -> tuple[str | int, ...]:
+    """Where in the file an output is asked for."""
+    question = spec.question
+    for goal in ("maximize", "minimize", "learn"):
+        if getattr(question, goal) == output:
+            return ("question", goal)
+    for i, bound in enumerate(question.bounds):
+        if bound.name == output:
+            return ("question", "subject to", i)
+    return ("question", "record")
 
 
 def _split_bounds(

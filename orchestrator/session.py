@@ -22,9 +22,10 @@ from theoros.orchestrator.agents.proposer import Proposer
 from theoros.orchestrator.agents.selector import Selector
 from theoros.orchestrator.agents.steward import Steward
 from theoros.orchestrator.answers import spool_folder, take_in_orphans
+from theoros.orchestrator.asktell import CLIENT
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
-from theoros.workers import cluster, spool
+from theoros.workers import spool
 from theoros.workers.modelling import Check, ModelPlan
 
 #: A decision or a fit that takes longer than this (seconds) has hung, and its worker is replaced.
@@ -42,21 +43,17 @@ class Ending:
     finished: bool
 
 
-def run_session(
-    plan: Plan, store: Store, *, address: str | None = None, companions: tuple[Companion, ...] = ()
-) -> Ending:
-    """Run a stored campaign until it ends or is stopped; everything computed is in the database afterwards.
+def run_session(plan: Plan, store: Store, n_slots: int, *, companions: tuple[Companion, ...] = ()) -> Ending:
+    """Run a stored campaign on the cluster that this process has joined, until it ends or is stopped.
 
-    Raises ClusterError when the cluster can't hold a slot, and CampaignOwned when somebody else runs the campaign.
+    Everything computed is in the database afterwards. Raises CampaignOwned when somebody else runs the campaign.
     """
     name = plan.spec.campaign
-    nodes = cluster.connect(address, namespace=f"theoros-{name}")
-    wanted = plan.spec.workers.slots
-    n_slots = cluster.plan_slots(nodes, plan.resources, None if wanted == "auto" else wanted)
     with owned(store, name) as owner:
         folder = spool_folder(store, name)
         take_in_orphans(store, plan, spool.read_all(folder), folder)
-        store.reconcile(name, owner=owner, lost_tokens="all")
+        lost = [claim.token for claim in store.claims_of(name) if not claim.worker.startswith(CLIENT)]
+        store.reconcile(name, owner=owner, lost_tokens=lost)  # what a person was asked for stays his
         store.clear_stop(name)
         store.set_state(name, "running", owner=owner)
         ending = Ending("the session failed", finished=False)

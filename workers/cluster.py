@@ -54,6 +54,14 @@ def plan_slots(nodes: list[Node], resources: Resources, wanted: int | None) -> i
     return fit if wanted is None else wanted
 
 
+def join(address: str | None, resources: Resources, slots: int | str) -> int:
+    """Join or start a cluster; returns how many slots to start: `slots`, or with ``"auto"`` all that fit.
+
+    Raises ClusterError when the cluster can't be reached or can't hold them.
+    """
+    return plan_slots(connect(address), resources, None if isinstance(slots, str) else slots)
+
+
 def _shown(name: str) -> bool:
     return not name.startswith(("node:", "object_store"))
 
@@ -62,7 +70,7 @@ def _amount(name: str, value: float) -> str:
     return f"{value / 2**30:.1f} GiB" if name == "memory" else f"{value:g}"
 
 
-def connect(address: str | None, *, num_cpus: int | None = None, namespace: str) -> list[Node]:
+def connect(address: str | None, *, num_cpus: int | None = None) -> list[Node]:
     """Join the cluster at `address` (or that of RAY_ADDRESS), or start a local one; returns its live nodes.
 
     Does nothing but list the nodes when this process is connected already. Raises ClusterError when the cluster
@@ -73,7 +81,7 @@ def connect(address: str | None, *, num_cpus: int | None = None, namespace: str)
     address = address or os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         options: dict[str, Any] = {
-            "namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True
+            "namespace": "theoros", "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True
         }
         if address:
             options["address"] = address

@@ -24,8 +24,16 @@ class ModelWorker:
     def __init__(self, plan: ModelPlan, threads: int) -> None:
         import torch
 
+        from theoros.models import registry
+
         torch.set_num_threads(threads)
         self._plan = plan
+        # Imports take seconds: have them behind us when the first labels come.
+        if plan.acquisition != "random":
+            registry.surrogate(plan.surrogate)
+        for name in (plan.initial_proposer, *plan.proposers):
+            registry.proposer(name)
+        registry.acquisition(plan.acquisition)
 
     def train(self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Belief | None) -> tuple[Belief, FitReport]:
         """See `theoros.workers.modelling.train`."""

@@ -21,7 +21,8 @@ class IntegratedVariance:
 
     ``mean_r cov(r, x)^2 / (var(x) + noise)`` over `references` candidates r drawn from the space: the same ranking
     as BoTorch's qNegIntegratedPosteriorVariance, in closed form. ALC of Cohn (Neural Networks 9, 1071 (1996)); Seo
-    et al. (IJCNN 2000). Pending points are conditioned on first.
+    et al. (IJCNN 2000). Pending points are conditioned on first. A space that can't sample itself is represented by
+    the labelled candidates.
     """
 
     references: int = 512
@@ -36,7 +37,8 @@ class IntegratedVariance:
         """The acquisition as a BoTorch function over features, differentiable."""
         belief = belief_of(model)
         rng = np.random.default_rng(seed)
-        references = belief.encode(problem.space.sample(self.references, rng))
+        domain = problem.space.sample(self.references, rng) or [point.candidate for point in dataset.points]
+        references = belief.encode(domain)
         return _VarianceDrop(hallucinated(belief, problem.objective, pending), references, len(problem.fidelities) - 1)
 
     def scorer(
@@ -49,15 +51,15 @@ class IntegratedVariance:
 class _VarianceDrop(FeatureAcquisition):
     def __init__(self, model: OutputModel, references: Tensor, target: int) -> None:
         super().__init__()
-        self.model, self.target = model, target
+        self.process, self.target = model, target
         self.references = model.inputs(references, target)
 
     def values(self, features: Tensor) -> Tensor:
         """Drops ``b`` of features ``b x d``."""
-        inputs = self.model.inputs(features, self.target)
-        _, variance = self.model.posterior.moments(inputs)
-        covariance = self.model.posterior.covariance(self.references, inputs)
-        return covariance.square().mean(0) / (variance + self.model.noise)
+        inputs = self.process.inputs(features, self.target)
+        _, variance = self.process.posterior.moments(inputs)
+        covariance = self.process.posterior.covariance(self.references, inputs)
+        return covariance.square().mean(0) / (variance + self.process.noise[-1])
 
 
 def mean_variance(acquisition: FeatureAcquisition) -> float:
@@ -65,5 +67,5 @@ def mean_variance(acquisition: FeatureAcquisition) -> float:
     if not isinstance(acquisition, _VarianceDrop):
         raise TypeError(f"{type(acquisition).__name__} holds no references")
     with torch.no_grad():
-        _, variance = acquisition.model.posterior.moments(acquisition.references)
+        _, variance = acquisition.process.posterior.moments(acquisition.references)
     return float(variance.mean())

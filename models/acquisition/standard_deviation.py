@@ -52,9 +52,9 @@ class StandardDeviation:
 class _StandardDeviation(FeatureAcquisition):
     def __init__(self, model: OutputModel, target: int) -> None:
         super().__init__()
-        self.model, self.target = model, target
+        self.process, self.target = model, target
 
     def values(self, features: Tensor) -> Tensor:
         """Standard deviations ``b`` of features ``b x d``."""
-        _, variance = self.model.posterior.moments(self.model.inputs(features, self.target))
+        _, variance = self.process.posterior.moments(self.process.inputs(features, self.target))
         return variance.sqrt()

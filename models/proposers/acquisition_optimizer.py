@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from botorch.utils.sampling import manual_seed
 from torch import Tensor
 
 from theoros.models.acquisition.ucb import UpperConfidenceBound
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, ProposalRequest
+from theoros.models.contract import Array, ProposalRequest
 from theoros.models.encoders import LinearRow, ParameterEncoder
 from theoros.models.proposers.local_search import local_search, neighbours
 from theoros.models.proposers.screening import admissible, best_first
@@ -25,17 +25,6 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.parameters import Parameters
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Differentiable(Protocol):
-    """An acquisition that can be had as a BoTorch function over encoded features."""
-
-    def build(
-        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: tuple[Point, ...], *, seed: int
-    ) -> AcquisitionFunction:
-        """The function, ``b x 1 x d`` to ``b``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -100,9 +89,10 @@ class AcquisitionOptimizer:
         if model is None or dataset is None or not hasattr(model, "encode"):
             return []
         functions: list[AcquisitionFunction] = []
-        if isinstance(acquisition, Differentiable):
+        build = getattr(acquisition, "build", None)
+        if build is not None:
             seed = derived_seed(request.seed, "acquisition")
-            functions.append(acquisition.build(request.problem, model, dataset, request.pending, seed=seed))
+            functions.append(build(request.problem, model, dataset, request.pending, seed=seed))
         if request.problem.goal == "optimize":
             greedy = UpperConfidenceBound(beta=0.0)
             functions.append(greedy.build(request.problem, model, dataset, request.pending, seed=request.seed))
@@ -178,7 +168,7 @@ def _bounds(encoder: ParameterEncoder) -> Tensor:
 
 
 def _spread(encoder: ParameterEncoder, ranked: list[Candidate], n: int) -> Tensor:
-    """The first of `ranked` (best first) and others that keep some distance, filled up by rank: features ``<= n x d``."""
+    """Features of the first of `ranked` and of others that keep some distance, filled up by rank: ``<= n x d``."""
     features = encoder.encode(ranked)
     chosen: list[int] = []
     for index in range(len(features)):

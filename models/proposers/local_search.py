@@ -15,7 +15,7 @@ Features = NDArray[np.float64]
 
 
 def neighbours(encoder: ParameterEncoder, features: Features, width: float, rng: np.random.Generator) -> Features:
-    """One perturbed copy of every row (``n x d``): normal steps of `width`, grid steps, and now and then another category.
+    """One perturbed copy of every row (``n x d``): normal steps of `width`, grid steps, now and then another category.
 
     At least one column changes in every row.
     """

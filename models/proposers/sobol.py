@@ -13,7 +13,7 @@ from theoros.models.sampling import derived_seed, unit_quasirandom
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.parameters import Parameters
 
-ROUNDS = 6
+ROUNDS = 4
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,18 @@ PRIOR_NOISE = 1e-2
 
 @dataclass(frozen=True)
 class OutputModel:
-    """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f."""
+    """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f.
+
+    `offset`, `scale` and `noise` (the standardised variance of a label) hold one number for each fidelity.
+    """
 
     structure: Structure
     posterior: Posterior
     offset: Array
     scale: Array
+    noise: Array
     state: State = field(repr=False)
     hyperparameters: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def noise(self) -> float:
-        """The noise variance of a label, standardised."""
-        return float(self.hyperparameters["noise_variance"])
 
     def inputs(self, features: Tensor, fidelity: int | Sequence[int]) -> Tensor:
         """Features ``n x d`` with the fidelity's column where the process has one; differentiable in the features."""
@@ -110,8 +109,8 @@ class GaussianProcess:
 
     Length scales have priors that grow with the square root of the dimension (Hvarfner et al., ICML 2024,
     arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020,
-    arXiv:1906.08878). Several fidelities are tasks of an intrinsic coregionalisation model with non-negative
-    correlations; each has its own offset and scale, so that a shifted cheap method does no harm. The kernel is
+    arXiv:1906.08878). Several fidelities form an autoregressive chain (`theoros.models.kernels.AutoregressiveKernel`);
+    each has its own offset and scale, so that a shifted cheap method does no harm. The kernel is
     ``"rbf"`` or ``"matern"`` (5/2). `device` is torch's name for where the fit runs, by default a GPU when one is
     granted; the fitted model lies on the CPU. `seconds` bounds one optimisation of one output's hyperparameters.
     """
@@ -166,7 +165,6 @@ class GaussianProcess:
             dimension=encoder.dimension,
             categorical=encoder.categorical,
             tasks=len(problem.fidelities),
-            target=len(problem.fidelities) - 1,
             noise=self._noise() if problem.deterministic else "noisy",
         )
 
@@ -224,6 +222,7 @@ class _Labels:
     y: Array
     offset: Array
     scale: Array
+    levels: tuple[str, ...]
 
     @classmethod
     def of(
@@ -238,7 +237,7 @@ class _Labels:
         kept = np.isfinite(values)
         y, fidelity = values[kept], fidelity[kept]
         offset, scale = _standardisation(y, fidelity, len(problem.fidelities))
-        return cls(features[torch.from_numpy(kept)], fidelity, y, offset, scale)
+        return cls(features[torch.from_numpy(kept)], fidelity, y, offset, scale, problem.fidelities)
 
     @property
     def standardised(self) -> Tensor:
@@ -283,15 +282,22 @@ def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state
     load_state(mean, {k.removeprefix("mean_module."): v for k, v in state.items() if k.startswith("mean_module.")})
     kernel.requires_grad_(False).eval()
     mean.requires_grad_(False).eval()
-    noise = max(floor, float(state.get("likelihood.noise_covar.raw_noise", torch.tensor(PRIOR_NOISE))))
+    fitted = state.get("likelihood.noise_covar.raw_noise", torch.full((structure.tasks,), PRIOR_NOISE))
+    noise = np.maximum(fitted.double().flatten().numpy(), floor)
     y = labels.standardised.unsqueeze(-1)
     try:
-        posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, torch.full((len(y),), noise, dtype=y.dtype))
+        posterior = Posterior.of(
+            kernel,
+            mean,
+            labels.inputs(structure),
+            y,
+            torch.from_numpy(noise[labels.fidelity if structure.tasks > 1 else np.zeros(len(y), dtype=np.int64)]),
+        )
     except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
         raise FitFailed(f"{type(error).__name__}: {error}") from error
     names = tuple(column.name for column in encoder.columns) if isinstance(encoder, ParameterEncoder) else ()
-    found = readable(structure, names, kernel, mean, noise)
-    return OutputModel(structure, posterior, labels.offset, labels.scale, state, found)
+    found = readable(structure, names, labels.levels, kernel, mean, noise)
+    return OutputModel(structure, posterior, labels.offset, labels.scale, noise, state, found)
 
 
 def _without_fit(

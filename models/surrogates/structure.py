@@ -11,23 +11,21 @@ from botorch import settings
 from botorch.exceptions import InputDataWarning
 from botorch.models import SingleTaskGP
 from botorch.models.kernels import CategoricalKernel
-from botorch.models.kernels.positive_index import PositiveIndexKernel
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
-from botorch.models.utils.priors import BetaPrior
 from gpytorch.constraints import GreaterThan, Interval
 from gpytorch.kernels import Kernel, ScaleKernel
-from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.likelihoods import GaussianLikelihood, Likelihood
+from gpytorch.likelihoods.hadamard_gaussian_likelihood import HadamardGaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.priors import LogNormalPrior, NormalPrior
 from torch import Tensor
 
-from theoros.models.kernels import GramKernel, TanimotoKernel
+from theoros.models.contract import Array
+from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
 
 #: LogNormal(location, scale) priors of the noise variance relative to the outputs' variance. A deterministic oracle
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
 NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-9.0, 2.0)}
-#: Where the correlation between fidelities starts, before labels speak.
-INITIAL_CORRELATION = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,13 @@ class Structure:
     """Which Gaussian process: everything but its data and the values of its hyperparameters.
 
     `family` is ``"rbf"``, ``"matern"`` or ``"tanimoto"``; `dimension` counts feature columns and `categorical` are
-    those that hold categories. With `tasks` > 1 one more column, the last, holds the index of the fidelity, and
-    `target` is the one whose variance is the unit.
+    those that hold categories. With `tasks` > 1 one more column, the last, holds the index of the fidelity.
     """
 
     family: str
     dimension: int
     categorical: tuple[int, ...] = ()
     tasks: int = 1
-    target: int = 0
     noise: str = "smooth"
 
     @property
@@ -54,9 +50,8 @@ class Structure:
     def kernel(self, *, priors: bool, gram: Tensor | None = None) -> Kernel:
         """The kernel with its initial values; with `gram` the features are replaced by a row number of it."""
         width = self.dimension if gram is None else 1
-        kernel = self._features(priors, tuple(range(width)), gram)
-        if self.tasks > 1:
-            kernel = kernel * self._fidelities(priors, width)
+        levels = [self._features(priors, tuple(range(width)), gram) for _ in range(self.tasks)]
+        kernel = levels[0] if self.tasks == 1 else AutoregressiveKernel(levels, priors=priors)
         return kernel.double()
 
     def mean(self, *, priors: bool) -> TaskMean:
@@ -64,13 +59,16 @@ class Structure:
         return TaskMean(self.tasks, priors=priors)
 
     def model(self, X: Tensor, y: Tensor, floor: float, gram: Tensor | None = None) -> SingleTaskGP:
-        """A BoTorch model of standardised labels `y` (n) at `X` to be fitted; its noise variance is at least `floor`."""
+        """A BoTorch model of standardised labels `y` (n) at `X`, to be fitted; its noise is at least `floor`."""
         location, scale = NOISE_PRIORS[self.noise]
         prior = LogNormalPrior(location, scale)
         start = max(2 * floor, float(prior.mode))
-        likelihood = GaussianLikelihood(
-            noise_prior=prior, noise_constraint=GreaterThan(floor, transform=None, initial_value=start)
-        )
+        constraint = GreaterThan(floor, transform=None, initial_value=start)
+        likelihood: Likelihood = GaussianLikelihood(noise_prior=prior, noise_constraint=constraint)
+        if self.tasks > 1:  # each level has a noise of its own: what can't be explained of one is no noise of another
+            likelihood = HadamardGaussianLikelihood(
+                self.tasks, noise_prior=prior, noise_constraint=constraint, task_feature_index=-1
+            )
         with warnings.catch_warnings(), settings.validate_input_scaling(False):
             warnings.simplefilter("ignore", InputDataWarning)
             return SingleTaskGP(
@@ -107,22 +105,6 @@ class Structure:
             product = product * kernel
         return product
 
-    def _fidelities(self, priors: bool, column: int) -> Kernel:
-        # Intrinsic coregionalisation (Bonilla et al., NeurIPS 2007) with non-negative correlations.
-        with torch.random.fork_rng(devices=[]):  # the kernel draws its initial values; they are set just below
-            kernel = PositiveIndexKernel(
-                num_tasks=self.tasks,
-                rank=self.tasks,
-                task_prior=BetaPrior(2.5, 1.5) if priors else None,
-                target_task_index=self.target,
-                active_dims=[column],
-            ).double()
-        n = self.tasks * (self.tasks - 1) // 2
-        with torch.no_grad():
-            kernel._set_lower_triangle_corr(torch.full((n,), INITIAL_CORRELATION, dtype=torch.float64))
-            kernel.initialize(var=torch.full((self.tasks,), 0.05, dtype=torch.float64))
-        return kernel
-
 
 class TaskMean(Mean):  # type: ignore[misc]  # GPyTorch is untyped
     """A constant for each fidelity; the last input column holds the fidelity's index when there are several."""
@@ -156,21 +138,35 @@ def _numeric(family: str, columns: list[int], priors: bool) -> Kernel:
 
 
 def readable(
-    structure: Structure, names: tuple[str, ...], kernel: Kernel, mean: TaskMean, noise: float
+    structure: Structure,
+    names: tuple[str, ...],
+    fidelities: tuple[str, ...],
+    kernel: Kernel,
+    mean: TaskMean,
+    noise: Array,
 ) -> dict[str, Any]:
     """The hyperparameters as JSON data; `names` are the feature columns' names, where they have some."""
-    found: dict[str, Any] = {"noise_variance": noise}
+    if not isinstance(kernel, AutoregressiveKernel):
+        found = {"noise_variance": float(noise[0]), "mean": float(mean.constants[0])}
+        return found | _readable_features(names, kernel)
+    found = {
+        "noise_variance": dict(zip(fidelities, noise.tolist(), strict=True)),
+        "mean": dict(zip(fidelities, mean.constants.detach().tolist(), strict=True)),
+    }
+    found["fidelity_correlation"] = kernel.correlation().detach().tolist()
+    found["levels"] = {
+        fidelity: _readable_features(names, level) for fidelity, level in zip(fidelities, kernel.levels, strict=True)
+    }
+    return found
+
+
+def _readable_features(names: tuple[str, ...], kernel: Kernel) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     for module in kernel.modules():
         if isinstance(module, ScaleKernel):
             found["output_scale"] = float(module.outputscale)
-        elif isinstance(module, PositiveIndexKernel):
-            covariance = module.covar_matrix.detach()
-            root = covariance.diagonal().sqrt()
-            found["fidelity_correlation"] = (covariance / torch.outer(root, root)).tolist()
-        elif getattr(module, "has_lengthscale", False) and module.lengthscale is not None:
-            columns = module.active_dims.tolist() if module.active_dims is not None else range(structure.dimension)
+        elif getattr(module, "has_lengthscale", False):
             scales = module.lengthscale.detach().flatten().tolist()
-            labels = [names[i] if i < len(names) else str(i) for i in columns]
+            labels = [names[i] if i < len(names) else str(i) for i in module.active_dims.tolist()]
             found.setdefault("length_scales", {}).update(zip(labels, scales, strict=True))
-    found["mean"] = mean.constants.detach().tolist()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -39,15 +40,30 @@ class CorrelatedCalculation(MeanFieldCalculation):
 
     def forces(self) -> NDArray[np.float64]:
         """Forces in eV/angstrom, shape (atoms, 3), by analytic gradients."""
-        if self.level.method == "ccsd(t)":
-            from pyscf.grad import ccsd_t as restricted
-            from pyscf.grad import uccsd_t as unrestricted
+        gradient = self._triples_gradient() if self.level.method == "ccsd(t)" else self._gradient()
+        return -np.asarray(gradient, dtype=np.float64) * FORCE_AU
 
-            gradient = (unrestricted if self.system.spin else restricted).Gradients(self.method)
-        else:
-            gradient = self.method.nuc_grad_method()
+    def _gradient(self) -> Any:
+        gradient = self.method.nuc_grad_method()
         gradient.verbose = 0
-        return -np.asarray(gradient.kernel(), dtype=np.float64) * FORCE_AU
+        return gradient.kernel()
+
+    def _triples_gradient(self) -> Any:
+        from pyscf.cc import ccsd_t_lambda, uccsd_t_lambda
+        from pyscf.grad import ccsd_t, uccsd_t
+
+        multipliers, gradients = (uccsd_t_lambda, uccsd_t) if self.system.spin else (ccsd_t_lambda, ccsd_t)
+        method, integrals = self.method, self.method.ao2mo()
+        converged, l1, l2 = multipliers.kernel(
+            method, integrals, method.t1, method.t2, max_cycle=method.max_cycle, tol=1e-8, verbose=0
+        )
+        if not converged:
+            raise NotConverged(
+                f"the CCSD(T) multipliers did not converge in {method.max_cycle} cycles; raise max_cycle"
+            )
+        gradient = gradients.Gradients(method)
+        gradient.verbose = 0
+        return gradient.kernel(method.t1, method.t2, l1, l2, eris=integrals)
 
     def report(self) -> dict[str, Any]:
         """JSON data about how it went."""
@@ -57,8 +73,10 @@ class CorrelatedCalculation(MeanFieldCalculation):
     def _field_properties(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         tight = self.level.model_copy(update={"conv_tol": min(self.level.conv_tol, 1e-10)})
 
+        machine = replace(self.machine, gpu=False)
+
         def energy(field: NDArray[np.float64]) -> float:
-            solved = solve(mean_field(self.system, tight, self.machine, field), self.machine)
+            solved = solve(mean_field(self.system, tight, machine, field), machine)
             return self._total(self._correlate(solved)) + nuclear_field_energy(self.system, field)
 
         return response.from_energies(energy)

@@ -36,11 +36,13 @@ def _seconds(level: Level, options: ChemistryOptions) -> float:
 
 def _single_point(level: Level) -> float:
     if level.is_xtb:
-        return 0.01
+        return 0.004
     size = 6 * (names.count_functions(str(level.basis), "C") + names.count_functions(str(level.basis), "H")) / _UNIT
-    seconds = 0.5 * size**3 if level.density_fit else 1.3 * size**4
+    seconds = 0.2 * size**2 if level.density_fit else 0.8 * size**4
+    if level.density_fit and names.has_exact_exchange(level.method if level.is_dft else "hf"):
+        seconds += 0.2 * size**3
     if level.is_dft:
-        seconds += 0.35 * size**2 * _GRID[level.grid_level]
+        seconds += 0.25 * size**2 * _GRID[level.grid_level]
     if level.is_correlated:
         seconds += {"mp2": 0.5 * size**5, "ccsd": 40 * size**6, "ccsd(t)": 40 * size**6 + 60 * size**7}[level.method]
     return seconds

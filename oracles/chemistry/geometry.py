@@ -102,9 +102,16 @@ def system_of(candidate: Candidate, options: GeometryOptions) -> System:
 
 
 def fitting_space(space: Space | None, options: GeometryOptions) -> Space:
-    """Return `space`; raises ValueError when there is none, or when its candidates don't fit the geometry options."""
+    """Return `space` (without one: neutral molecules of C, N, O, F and S with up to 9 heavy atoms).
+
+    Raises ValueError when the space's candidates don't fit the geometry options, or a template comes without a space.
+    """
     if space is None:
-        raise ValueError("the oracle needs a design space: molecules, or parameters with the option geometry.template")
+        if options.template is not None:
+            raise ValueError("a geometry template needs a design space: parameters named like its placeholders")
+        from theoros.oracles.spaces.molecules import Molecules
+
+        return Molecules()
     kind = "molecule" if options.template is None else "parameters"
     if space.kind != kind:
         raise ValueError(
@@ -281,7 +288,11 @@ def relaxed(system: System, surface: EnergyAndForces) -> System:
 
     atoms = Atoms(list(system.symbols), positions=system.coordinates, calculator=Surface())
     with BFGS(atoms, logfile=None) as optimizer:
-        if not optimizer.run(fmax=FORCE_TOLERANCE, steps=RELAXATION_STEPS):
+        try:
+            converged = optimizer.run(fmax=FORCE_TOLERANCE, steps=RELAXATION_STEPS)
+        except np.linalg.LinAlgError as error:
+            raise NotConverged(f"the geometry is not relaxed: BFGS lost its curvature ({error})") from None
+        if not converged:
             force = float(np.abs(atoms.get_forces()).max())
             raise NotConverged(f"the geometry is not relaxed in {RELAXATION_STEPS} steps: {force:.3f} eV/angstrom left")
     return system.moved(atoms.get_positions())

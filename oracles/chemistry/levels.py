@@ -119,8 +119,8 @@ class GeometryOptions(BaseModel):
     """Where coordinates come from.
 
     A molecule (SMILES) is embedded by RDKit: `conformers` ETKDGv3 trials from `seed`, each minimised by MMFF94 (UFF
-    where it has no parameters), lowest energy wins. `optimize` is ``none`` (embedded as it is), ``mmff``, or ``oracle``
-    (then relaxed at each level itself).
+    where it has no parameters), lowest energy wins. `optimize` is ``mmff`` (the default: just that), ``none`` (not even
+    minimised), or ``oracle`` (then relaxed at each level itself).
 
     With `template`, candidates are parameters: z-matrix or xyz text in angstrom and degrees, whose placeholders
     ``{r}`` are the parameters' names. Only `optimize` ``none`` makes sense for it.

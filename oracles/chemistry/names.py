@@ -43,6 +43,13 @@ def check_xc(name: str) -> None:
         raise ValueError(f"PySCF has no functional {name!r}.{_suggestion(name, _xc_names())}")
 
 
+def has_exact_exchange(method: str) -> bool:
+    """True for Hartree-Fock and hybrid functionals."""
+    from pyscf.dft import libxc
+
+    return bool(libxc.is_hybrid_xc(method))
+
+
 def count_functions(basis: str, symbol: str) -> int:
     """Number of spherical basis functions that `basis` puts on one atom; 0 where it has none."""
     from pyscf import gto

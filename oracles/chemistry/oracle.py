@@ -66,7 +66,8 @@ class PySCFOracle:
             }
         )
         self._check_methods()
-        self.outputs: Mapping[str, Quantity] = properties.declared(options.outputs, options.fidelities)
+        self.outputs: Mapping[str, Quantity] = properties.declared(options.outputs, options.fidelities, options.spin)
+        self._check_relaxation()
         self.resources = options.resources
         self.space: Space = fitting_space(space, options.geometry)
         self._check_dependencies()
@@ -127,7 +128,7 @@ class PySCFOracle:
         if level.is_xtb:
             return lambda system: XTBCalculation(system, level)
         memory = self.resources.memory
-        machine = Machine(memory_mb=memory / 1e6 if memory else 4000.0, gpu=self.resources.num_gpus > 0)
+        machine = Machine(memory_mb=0.8 * memory / 1e6 if memory else 4000.0, gpu=self.resources.num_gpus > 0)
         backend = CorrelatedCalculation if level.is_correlated else MeanFieldCalculation
         return lambda system: backend(system, level, machine)
 
@@ -154,6 +155,14 @@ class PySCFOracle:
                     problems.append({"type": problem, "loc": ("fidelities", i, key), "input": getattr(level, key)})
         if problems:
             raise ValidationError.from_exception_data(self.name, problems)
+
+    def _check_relaxation(self) -> None:
+        for i, level in enumerate(self.options.fidelities):
+            relaxing = self.options.relaxing_level(level)
+            if relaxing and (reason := properties.no_forces(relaxing, self.options.spin)):
+                raise properties.MissingOutput(
+                    f"fidelities.{i}: no geometry can be relaxed at {relaxing.name!r}: {reason}"
+                )
 
     def _check_dependencies(self) -> None:
         levels = self.options.fidelities

@@ -61,7 +61,7 @@ class Calculation(Protocol):
         ...
 
 
-def declared(outputs: Sequence[str], levels: Sequence[Level]) -> dict[str, Quantity]:
+def declared(outputs: Sequence[str], levels: Sequence[Level], spin: int = 0) -> dict[str, Quantity]:
     """The quantities called `outputs`; raises MissingOutput for one that is unknown or that some level can't give."""
     import difflib
 
@@ -71,14 +71,20 @@ def declared(outputs: Sequence[str], levels: Sequence[Level]) -> dict[str, Quant
             hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(OUTPUTS)}."
             raise MissingOutput(f"outputs: no output is called {name!r}. {hint}")
         for level in levels:
-            if reason := _unavailable(name, level):
+            if name == "forces" and (reason := no_forces(level, spin)):
                 raise MissingOutput(f"outputs: fidelity {level.name!r} can't give {name!r}: {reason}")
     return {name: OUTPUTS[name] for name in outputs}
 
 
-def _unavailable(output: str, level: Level) -> str | None:
-    if output == "forces" and level.is_correlated and level.density_fit:
-        return f"PySCF has no density-fitted {level.method} gradients; set density_fit: false"
+def no_forces(level: Level, spin: int) -> str | None:
+    """Why `level` gives no forces, with the mend; None where it does.
+
+    Both cases would run in PySCF 2.14 and return gradients that are wrong (its issues 3305 and 3425).
+    """
+    if level.is_correlated and level.density_fit:
+        return f"PySCF's density-fitted {level.method} gradients aren't those of its energy; set density_fit: false"
+    if level.method == "ccsd(t)" and spin:
+        return "PySCF's ccsd(t) gradients for unpaired electrons aren't those of its energy; use ccsd"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from theoros.oracles.chemistry import response
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
+from theoros.oracles.chemistry.names import has_exact_exchange
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
@@ -54,10 +56,12 @@ def molecule(system: System, basis: str, machine: Machine) -> Any:
     heavy = {symbol for symbol, z in zip(system.symbols, system.numbers, strict=True) if z > 36}
     ecp = {symbol: basis for symbol in heavy if basis.startswith(("def2", "ma-def2", "lanl"))}
     try:
-        mol.build(
-            atom=atoms, basis=basis, ecp=ecp, charge=system.charge, spin=system.spin, unit="Angstrom",
-            max_memory=machine.memory_mb, verbose=0, dump_input=False, parse_arg=False,
-        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice to install more basis sets
+            mol.build(
+                atom=atoms, basis=basis, ecp=ecp, charge=system.charge, spin=system.spin, unit="Angstrom",
+                max_memory=machine.memory_mb, verbose=0, dump_input=False, parse_arg=False,
+            )  # fmt: skip
     except gto.basis.BasisNotFoundError as error:
         raise InvalidCandidate(f"basis {basis!r} lacks an element of {sorted(set(system.symbols))}: {error}") from None
     return mol
@@ -96,11 +100,9 @@ def _fitting_basis(level: Level) -> str | None:
 
     Sources: doi:10.1039/b515623h (for Coulomb terms alone), doi:10.1002/jcc.20702 (for exchange too).
     """
-    from pyscf.dft import libxc
-
     if not str(level.basis).startswith(("def2", "ma-def2")):
         return None
-    return "def2-universal-jkfit" if not level.is_dft or libxc.is_hybrid_xc(level.method) else "def2-universal-jfit"
+    return "def2-universal-jkfit" if not level.is_dft or has_exact_exchange(level.method) else "def2-universal-jfit"
 
 
 def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
@@ -111,45 +113,46 @@ def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
 def solve(mf: Any, machine: Machine) -> Any:
     """Converge `mf`, in up to three tries: as it is; damped, with a level shift; by second-order (Newton) steps.
 
-    Returns the converged mean field, on the CPU. Raises NotConverged with the cycles and the last change in energy.
+    A mean field on a GPU takes its first try there and comes back to the CPU, where everything else is done. Returns
+    the converged mean field. Raises NotConverged with the cycles and the last change in energy.
     The second-order solver is Sun's co-iterative augmented Hessian, arXiv:1610.08423.
     """
-    cycles, last = 0, [float("nan")]
+    cycles, last, on_gpu = 0, [float("nan")], machine.gpu
 
     def record(env: dict[str, Any]) -> None:
         last[0] = float(env.get("e_tot", np.nan)) - float(env.get("last_hf_e", np.nan))
 
-    attempts = (_plain, _damped, _second_order)
-    for attempt in attempts:
+    for attempt in (_plain, _damped, _second_order):
         mf.callback = record
-        tried = attempt(mf)
-        cycles += int(getattr(tried, "cycles", 0) or 0)
-        if tried.converged:
-            solved = tried.to_cpu() if machine.gpu else tried
-            solved.theoros_cycles = cycles
-            return solved
+        with contextlib.suppress(np.linalg.LinAlgError):  # a wild cycle's matrix: the next try may do better
+            attempt(mf)
+        if on_gpu:
+            mf, on_gpu = mf.to_cpu(), False
+        cycles += int(getattr(mf, "cycles", 0) or 0)
+        if mf.converged:
+            mf.theoros_cycles = cycles
+            return mf
     raise NotConverged(
         f"the SCF did not converge in {cycles} cycles, damping, level shift and second-order steps included; "
         f"the energy still changed by {last[0]:.1e} hartree. Raise max_cycle, or choose another method or basis"
     )
 
 
-def _plain(mf: Any) -> Any:
+def _plain(mf: Any) -> None:
     mf.kernel()
-    return mf
 
 
-def _damped(mf: Any) -> Any:
+def _damped(mf: Any) -> None:
     with _settings(mf, level_shift=0.3, damp=0.3, max_cycle=2 * mf.max_cycle):
         mf.kernel()  # from a fresh guess: the first try's end is often a wrong state
-    return mf
 
 
-def _second_order(mf: Any) -> Any:
+def _second_order(mf: Any) -> None:
     newton = mf.newton()
     newton.callback = mf.callback
     newton.kernel(mf.mo_coeff, mf.mo_occ)
-    return newton.undo_newton() if hasattr(newton, "undo_newton") else newton
+    for name in ("converged", "e_tot", "mo_coeff", "mo_occ", "mo_energy", "cycles"):
+        setattr(mf, name, getattr(newton, name))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from theoros.oracles.spaces.errors import SpaceError
 
 OPERATORS = ("<=", ">=", "==")

@@ -1,4 +1,4 @@
-"""Makes `oracles/data/small_molecules.smi`: every small molecule up to five heavy atoms, and a uniform sample up to nine.
+"""Makes `oracles/data/small_molecules.smi`: all molecules up to five heavy atoms, and a uniform sample up to nine.
 
     python -m theoros.oracles.spaces.enumerate_molecules
 
@@ -39,7 +39,7 @@ SAMPLED = {6: 800, 7: 900, 8: 1_000, 9: 1_200}
 #: Weight of a graph that breaks a rule, relative to one that keeps them all.
 DETOUR = 0.03
 #: Moves between two recorded states of the chain, and before the first.
-THINNING, BURN_IN = 100, 5_000
+THINNING, BURN_IN = 300, 10_000
 
 #: Bond orders of a labelled molecule as rows of a symmetric matrix.
 Bonds = tuple[tuple[int, ...], ...]
@@ -178,7 +178,7 @@ def enumerated(largest: int) -> dict[int, dict[str, Graph]]:
 def _grown(graph: Graph) -> Iterator[Graph]:
     """`graph` with one atom more, bonded singly, or doubly where only that has a meaning (sulfur's oxygens)."""
     n = len(graph.elements)
-    wider = tuple((*row, 0) for row in graph.bonds) + ((0,) * (n + 1),)
+    wider = (*((*row, 0) for row in graph.bonds), (0,) * (n + 1))
     for i in range(n):
         for element in ELEMENTS:
             for order in (1, 2):
@@ -199,10 +199,10 @@ def _raised(graph: Graph) -> Iterator[Graph]:
 
 
 def _nitrated(level: dict[str, Graph]) -> Iterator[Graph]:
-    """Graphs of `level` with two oxygens more on one nitrogen: the only valence that can't be reached by single steps."""
+    """Graphs of `level` with two oxygens more on a nitrogen: the only valence beyond the reach of single steps."""
     for graph in level.values():
         n = len(graph.elements)
-        wider = tuple((*row, 0, 0) for row in graph.bonds) + ((0,) * (n + 2),) * 2
+        wider = (*((*row, 0, 0) for row in graph.bonds), *((0,) * (n + 2),) * 2)
         for i, element in enumerate(graph.elements):
             larger = Graph((*graph.elements, "O", "O"), changed(wider, (i, n, 2), (i, n + 1, 2)))
             if element == "N" and valences_fit(larger):

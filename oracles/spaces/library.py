@@ -11,17 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from theoros.oracles.candidate import Candidate, content_hash
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import table
+from theoros.oracles.spaces.columns import Columns, read_columns
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.molecules import read_smiles
 
 #: Called with the row's number (from 0) and the reason for each row that is no candidate.
 OnSkip = Callable[[int, str], None]
 
-#: A text column with more distinct values than this is no category, and is refused.
-MAX_CATEGORIES = 1_000
+#: Up to this many rows, canonical SMILES are kept in memory (some 60 bytes each), because ranking walks often and
+#: canonicalising takes about 0.15 ms a molecule.
+CANONICALISED_ROWS = 300_000
 #: How many examples of skipped rows a summary keeps.
 MAX_EXAMPLES = 5
 
@@ -35,15 +38,6 @@ class LibrarySummary:
     duplicates: int
     skipped: int
     examples: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """What the columns of a library hold: kind, distinct values of categories, range of numbers."""
-
-    kinds: Mapping[str, str]
-    categories: Mapping[str, tuple[str, ...]]
-    ranges: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -201,7 +195,7 @@ class Library:
         columns = self._columns()
         if data.keys() != columns.kinds.keys():
             raise InvalidCandidate(f"the candidate has {sorted(map(str, data))}; needed are {list(columns.kinds)}")
-        return Candidate("parameters", {name: _coerced(name, data[name], columns) for name in columns.kinds})
+        return Candidate("parameters", {name: columns.coerce(name, data[name]) for name in columns.kinds})
 
     def check(self, candidate: Candidate) -> None:
         """Raise InvalidCandidate when the library does not list `candidate`.
@@ -249,11 +243,11 @@ class Library:
                 ("sha256",), f"{self.file} is not the file that was declared. Restore it, or leave out sha256."
             )
 
-    def _columns(self) -> _Columns:
+    def _columns(self) -> Columns:
         if self.smiles is not None:
-            return _Columns({}, {}, {})
+            return Columns({}, {}, {})
         self._verify()
-        return _read_columns(self.file, self.inputs, table.file_state(self.file))
+        return read_columns(self.file, self.inputs, table.file_state(self.file))
 
     def _blocks(self, batch: int) -> Iterator[Any]:
         self._verify()
@@ -262,15 +256,24 @@ class Library:
     def _walk(self, batch: int, on_skip: OnSkip | None) -> Iterator[tuple[int, list[Candidate]]]:
         """Yield (number of rows read, valid candidates) block by block."""
         start = 0
-        for block in self._blocks(batch):
-            first = start
+        for block, candidates_of in self._prepared(batch):
 
-            def skip(row: int, reason: str, first: int = first) -> None:
+            def skip(row: int, reason: str, first: int = start) -> None:
                 if on_skip is not None:
                     on_skip(first + row, reason)
 
-            yield block.num_rows, [c for c in self.candidates_of(block, skip) if c is not None]
+            yield block.num_rows, [c for c in candidates_of(block, skip) if c is not None]
             start += block.num_rows
+
+    def _prepared(self, batch: int) -> Iterator[tuple[Any, Callable[[Any, OnSkip | None], list[Candidate | None]]]]:
+        """Blocks with what reads them: molecules of a moderate file are canonicalised once for a process."""
+        if self.smiles is None or self.size > CANONICALISED_ROWS:
+            for block in self._blocks(batch):
+                yield block, self.candidates_of
+            return
+        whole = _canonical(self.file, self.inputs[0], table.file_state(self.file))
+        for start in range(0, whole.num_rows, batch):
+            yield whole.slice(start, batch), _from_canonical
 
     def candidates_of(self, block: Any, skip: OnSkip | None = None) -> list[Candidate | None]:
         """The candidates of a record batch with the `inputs` columns as text, None for rows that are none."""
@@ -304,14 +307,32 @@ def _molecule(row: int, text: str | None, skip: OnSkip | None) -> Candidate | No
         return None
 
 
-def _coerced(name: str, value: Any, columns: _Columns) -> float | str:
-    if columns.kinds[name] == "number":
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
-            raise InvalidCandidate(f"column {name!r}: {value!r} is not a finite number")
-        return float(value)
-    if str(value) not in columns.categories[name]:
-        raise InvalidCandidate(f"column {name!r}: {value!r} is not one of {', '.join(columns.categories[name][:20])}")
-    return str(value)
+@lru_cache(maxsize=2)
+def _canonical(path: str, column: str, state: table.FileState) -> Any:
+    """A record batch of canonical SMILES (null for invalid rows) and of the reasons (null for valid ones)."""
+    import pyarrow as pa
+
+    smiles: list[str | None] = []
+    reasons: list[str | None] = []
+    for block in table.read_batches(path, [column]):
+        for text in block.column(0).to_pylist():
+            try:
+                smiles.append(read_smiles(text)[1])
+                reasons.append(None)
+            except InvalidCandidate as error:
+                smiles.append(None)
+                reasons.append(str(error))
+    arrays = [pa.array(smiles, pa.string()), pa.array(reasons, pa.string())]
+    return pa.RecordBatch.from_arrays(arrays, names=["smiles", "reason"])
+
+
+def _from_canonical(block: Any, skip: OnSkip | None) -> list[Candidate | None]:
+    found: list[Candidate | None] = []
+    for row, (smiles, reason) in enumerate(zip(*(column.to_pylist() for column in block.columns), strict=True)):
+        if smiles is None and skip is not None:
+            skip(row, reason)
+        found.append(None if smiles is None else Candidate("molecule", {"smiles": smiles}))
+    return found
 
 
 def _key(candidate: Candidate) -> np.uint64:
@@ -336,37 +357,3 @@ def _walked(library: Library, state: table.FileState) -> tuple[NDArray[np.uint64
     distinct = np.unique(found)
     summary = LibrarySummary(rows, len(found), len(found) - len(distinct), rows - len(found), tuple(examples))
     return distinct, summary
-
-
-@lru_cache(maxsize=16)
-def _read_columns(path: str, names: tuple[str, ...], state: table.FileState) -> _Columns:
-    """Decide by one pass what each column holds."""
-    import pyarrow.compute as pc
-
-    numeric = set(names)
-    distinct: dict[str, set[str]] = {name: set() for name in names}
-    low, high = dict.fromkeys(names, np.inf), dict.fromkeys(names, -np.inf)
-    for block in table.read_batches(path, names):
-        for name, array in zip(names, block.columns, strict=True):
-            values = table.numbers(array) if name in numeric else None
-            if values is None:
-                numeric.discard(name)
-            elif values.null_count < len(values):
-                finite = np.asarray(values.drop_null())
-                finite = finite[np.isfinite(finite)]
-                low[name] = min(low[name], finite.min(initial=np.inf))
-                high[name] = max(high[name], finite.max(initial=-np.inf))
-            if len(distinct[name]) <= MAX_CATEGORIES:
-                distinct[name].update(value for value in pc.unique(array).to_pylist() if value is not None)
-    for name in names:
-        if name not in numeric and len(distinct[name]) > MAX_CATEGORIES:
-            raise SpaceError(
-                ("columns",),
-                f"column {name!r} has more than {MAX_CATEGORIES} different texts, so it is no category. "
-                "Leave it out, name it as id, or name it as smiles.",
-            )
-    return _Columns(
-        {name: "number" if name in numeric else "category" for name in names},
-        {name: tuple(sorted(distinct[name])) for name in names if name not in numeric},
-        {name: (float(low[name]), float(high[name])) for name in names if name in numeric},
-    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import Any
 
 import numpy as np
+
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.errors import SpaceError
@@ -36,14 +37,14 @@ def read_smiles(text: Any) -> tuple[Any, str]:
     if not isinstance(text, str) or not text.strip():
         raise InvalidCandidate(f"{text!r} is not a SMILES")
     with rdBase.BlockLogs():
-        molecule = Chem.MolFromSmiles(text.strip())
+        molecule: Any = Chem.MolFromSmiles(text.strip())
         if molecule is None:
             readable = Chem.MolFromSmiles(text.strip(), sanitize=False) is not None
             reason = "its valences or rings are impossible" if readable else "it can't be read"
             raise InvalidCandidate(f"{text!r} is not a valid SMILES: {reason}")
         # A second round makes the text a fixed point: what it reads as writes itself again.
         canonical = Chem.MolToSmiles(molecule)
-        again = Chem.MolFromSmiles(canonical)
+        again: Any = Chem.MolFromSmiles(canonical)
     if again is None:
         raise InvalidCandidate(f"{text!r} has no canonical form: RDKit can't read its own {canonical!r}")
     return again, str(Chem.MolToSmiles(again))
@@ -206,8 +207,8 @@ def _checked_range(heavy_atoms: Any) -> tuple[int, int]:
 def _smiles_of(data: Any) -> Any:
     if isinstance(data, Candidate):
         data = data.data
-    if isinstance(data, dict):
-        if data.keys() != {"smiles"}:
+    if isinstance(data, Mapping):
+        if set(data) != {"smiles"}:
             raise InvalidCandidate(f"{data!r} is not a molecule; give a SMILES or {{'smiles': ...}}")
         return data["smiles"]
     return data

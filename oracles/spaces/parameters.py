@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
 from theoros.oracles.candidate import Candidate, canonical_value, content_hash
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.constraints import LinearConstraint
@@ -316,7 +317,7 @@ class Parameters:
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Draw up to `n` distinct candidates uniformly (log-uniformly where `log`), constraints kept.
 
-        See `theoros.oracles.spaces.sampling`.
+        See `theoros.oracles.spaces.sampling`. Raises SpaceError for constraints that leave no room around any point.
         """
         from theoros.oracles.spaces.sampling import draw_distinct
 

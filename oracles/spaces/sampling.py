@@ -13,12 +13,14 @@ Three ways, tried in this order:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
@@ -90,7 +92,7 @@ def draw_distinct(space: Parameters, n: int, rng: np.random.Generator) -> list[C
     if len(found) < n and cardinality is not None and cardinality <= MAX_ENUMERATED:
         return _enumerated(space, cardinality, n, rng)
     for _ in range(20):
-        if len(found) >= n or cardinality is not None:
+        if len(found) >= n or not space.constraints:
             break
         columns = _hit_and_run_columns(space, n - len(found), rng)
         _collect(space, columns, _satisfying(space, columns), found, n)
@@ -130,13 +132,16 @@ def _enumerated(space: Parameters, cardinality: int, n: int, rng: np.random.Gene
 
 @dataclass(frozen=True)
 class _Polytope:
-    """``{x : A x <= b}`` in coordinates x (k,) of the affine space ``origin + basis @ x`` (d,)."""
+    """``{x : A x <= b}`` in coordinates x (k,) of the affine space ``origin + basis @ x`` (d,); 0 is inside."""
 
     A: Array
     b: Array
     origin: Array
     basis: Array
-    center: Array
+
+
+#: What is left when every constrained parameter is discrete and fixed.
+_POINT = _Polytope(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
 
 
 def _hit_and_run_columns(space: Parameters, n: int, rng: np.random.Generator) -> Columns:
@@ -172,7 +177,10 @@ def _polytopes(
     found = []
     for combination in itertools.product(*choices):
         fixed = dict(zip(discrete, (float(value) for value in combination), strict=True))
-        polytope = _polytope(space, continuous, fixed)
+        if not continuous:
+            polytope = _POINT if all(constraint.satisfied(fixed) for constraint in space.constraints) else None
+        else:
+            polytope = _polytope(space, continuous, fixed)
         if polytope is not None:
             found.append((fixed, polytope))
     if not found:
@@ -198,9 +206,31 @@ def _polytope(space: Parameters, names: list[str], fixed: Mapping[str, float]) -
             bounds.append(np.array([sign * bound]))
     A, b = np.vstack(rows), np.concatenate(bounds)
     origin, basis = _affine(np.array(equal_rows).reshape(-1, len(names)), np.array(equal_bounds))
-    reduced, slack = A @ basis, b - A @ origin
-    center = _chebyshev_center(reduced, slack)
-    return None if center is None else _Polytope(reduced, slack, origin, basis, center)
+    center = _chebyshev_center(A @ basis, b - A @ origin)
+    if center is None:
+        return None
+    return _rounded(_Polytope(A @ basis, b - A @ (origin + basis @ center), origin + basis @ center, basis))
+
+
+def _rounded(polytope: _Polytope) -> _Polytope:
+    """The same polytope in coordinates in which it is about as wide in all directions.
+
+    Isotropic steps hardly move in a long and thin body. The Dikin ellipsoid at the analytic centre (the minimum of
+    ``-sum log(b - A x)``, found by damped Newton steps) has the body's proportions within a factor of the number of
+    its faces (Kannan & Narayanan 2012, doi:10.1287/moor.1110.0519), and becomes the unit ball.
+    """
+    A, b = polytope.A, polytope.b
+    x, hessian = np.zeros(A.shape[1]), np.eye(A.shape[1])
+    for _ in range(200 if len(x) else 0):
+        slack = b - A @ x
+        gradient, hessian = A.T @ (1 / slack), (A.T / slack**2) @ A
+        step = -np.linalg.solve(hessian, gradient)
+        decrement = math.sqrt(max(0.0, float(-gradient @ step)))
+        x = x + step / (1 + decrement)  # stays inside: the step is within the Dikin ellipsoid
+        if decrement < 1e-3:
+            break
+    transform = np.linalg.inv(np.linalg.cholesky(hessian)).T
+    return _Polytope(A @ transform, b - A @ x, polytope.origin + polytope.basis @ x, polytope.basis @ transform)
 
 
 def _affine(rows: Array, bounds: Array) -> tuple[Array, Array]:
@@ -209,7 +239,7 @@ def _affine(rows: Array, bounds: Array) -> tuple[Array, Array]:
 
     if not len(rows):
         return np.zeros(rows.shape[1]), np.eye(rows.shape[1])
-    origin = np.linalg.lstsq(rows, bounds, rcond=None)[0]
+    origin = np.asarray(np.linalg.lstsq(rows, bounds, rcond=None)[0], dtype=np.float64)
     return origin, np.asarray(null_space(rows), dtype=np.float64)
 
 
@@ -235,7 +265,7 @@ def _chebyshev_center(A: Array, b: Array) -> Array | None:
 def _hit_and_run(polytope: _Polytope, n: int, rng: np.random.Generator) -> Array:
     """`n` points of the polytope in the original coordinates: shape (n, d). The n walks run side by side."""
     dimension = polytope.basis.shape[1]
-    x = np.tile(polytope.center, (n, 1))
+    x = np.zeros((n, dimension))
     for _ in range(STEPS_PER_DIMENSION * dimension * (1 if dimension < 5 else dimension // 4)):
         direction = rng.standard_normal((n, dimension))
         rate = direction @ polytope.A.T

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +25,8 @@ from theoros.workers.messages import EvaluationRequest, Outcome
 
 #: A slot that has to be replaced this often without ever answering is given up.
 _MOST_STARTS = 3
+#: Seconds that a slot may take to find room on the cluster and to build its oracle.
+_START_DEADLINE = 600.0
 
 
 @dataclass
@@ -34,8 +36,14 @@ class _Slot:
     name: str
     actor: Any
     claim: Claim | None = None
-    starts: int = 1
+    starts: int = 0
+    ready: bool = False
     retired: bool = False
+
+    @property
+    def free(self) -> bool:
+        """Whether it could begin an evaluation now."""
+        return self.ready and self.claim is None
 
 
 class Dispatcher(Agent):
@@ -51,6 +59,7 @@ class Dispatcher(Agent):
         self._slots = [_Slot(f"slot-{i}", None) for i in range(n_slots)]
         self._attempts: set[asyncio.Task[None]] = set()
         self._waits: set[asyncio.Task[None]] = set()
+        self._openings: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
         self._stopping = False
 
@@ -66,11 +75,6 @@ class Dispatcher(Agent):
         """The attempts on slots now; the steward renews their leases."""
         return [slot.claim.token for slot in self._slots if slot.claim is not None]
 
-    @property
-    def lost_all_slots(self) -> bool:
-        """True when no slot is left that could do anything."""
-        return all(slot.retired for slot in self._slots)
-
     # -- messages ---------------------------------------------------------------------------------------------------
 
     async def on(self, message: Started | Decided | StopRequested) -> None:
@@ -78,8 +82,7 @@ class Dispatcher(Agent):
         match message:
             case Started():
                 for slot in self._slots:
-                    slot.actor = self._start_slot()
-                await self.fill()
+                    self._watch(self._open(slot), self._openings)
             case Decided(evaluations=evaluations):
                 for evaluation in evaluations:
                     if evaluation.state == "done":  # the answer was in the database already
@@ -87,8 +90,8 @@ class Dispatcher(Agent):
                 await self.fill()
             case StopRequested(cancel=cancel):
                 self._stopping = True
-                for wait in self._waits:
-                    wait.cancel()
+                for task in (*self._waits, *self._openings):
+                    task.cancel()
                 if cancel:
                     for slot in self._slots:
                         if slot.claim is not None:
@@ -98,25 +101,62 @@ class Dispatcher(Agent):
         """Give every free slot a claimed evaluation, and say how many decisions are missing."""
         async with self._filling:  # two attempts that end together must not both fill the same slot
             for slot in self._slots:
-                if self._stopping or slot.retired or slot.claim is not None:
+                if self._stopping or not slot.free:
                     continue
                 claims = await self._db.claim(slot.name)
                 if not claims:
                     break
                 slot.claim = claims[0]
-                task = asyncio.create_task(self._attempt(slot, claims[0]))
-                self._attempts.add(task)
-                task.add_done_callback(self._attempt_over)
+                self._watch(self._attempt(slot, claims[0]), self._attempts)
             if not self._stopping:
-                free = sum(slot.claim is None and not slot.retired for slot in self._slots)
+                free = sum(slot.free for slot in self._slots)
                 wanted = free + self._plan.spec.workers.lookahead - await self._db.count_queued()
                 if wanted > 0:
                     self.bus.publish(QueueShort(wanted))
 
-    def _attempt_over(self, task: asyncio.Task[None]) -> None:
-        self._attempts.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.bus.publish(StopRequested(f"the dispatcher failed: {type(error).__name__}: {error}", finished=False))
+    def _watch(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+        """Run something beside the inbox; its failure ends the session and is not lost."""
+        task = asyncio.create_task(work)
+        among.add(task)
+
+        def over(task: asyncio.Task[None]) -> None:
+            among.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                reason = f"the dispatcher failed: {type(error).__name__}: {error}"
+                self.bus.publish(StopRequested(reason, finished=False))
+
+        task.add_done_callback(over)
+
+    # -- life of a slot ---------------------------------------------------------------------------------------------
+
+    async def _open(self, slot: _Slot) -> None:
+        """Start a slot's actor and build its oracle; it takes part once it is ready."""
+        import ray
+
+        slot.starts, slot.actor = slot.starts + 1, self._start_slot()
+        try:
+            await asyncio.wait_for(slot.actor.start.remote(), _START_DEADLINE)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            await self._replace(slot, _reason(error))
+            return
+        slot.ready = True
+        await self.fill()
+
+    async def _replace(self, slot: _Slot, reason: str) -> None:
+        """Put another actor in the place of a dead one; a slot that never answers is given up after some tries."""
+        import ray
+
+        self.bus.publish(Notice("worker_lost", f"{slot.name}: {reason}"))
+        slot.ready = False
+        ray.kill(slot.actor)
+        if slot.starts < _MOST_STARTS:
+            if not self._stopping:
+                self._watch(self._open(slot), self._openings)
+            return
+        slot.retired = True
+        self.bus.publish(Notice("worker_retired", f"{slot.name} died {_MOST_STARTS} times in a row and is given up."))
+        if all(other.retired for other in self._slots):
+            self.bus.publish(StopRequested(f"no worker is left; the last one: {reason}", finished=False))
 
     # -- one attempt ------------------------------------------------------------------------------------------------
 
@@ -127,9 +167,8 @@ class Dispatcher(Agent):
         ended, failure_class = await self._store(claim, outcome)
         slot.claim = None
         if outcome.ok:
-            slot.starts = 1
-            if not slot.retired:
-                slot.actor.discard.remote([claim.token])
+            slot.starts = 0
+            slot.actor.discard.remote([claim.token])
         if ended:
             self.bus.publish(EvaluationEnded(claim.sequence, failure_class))
         await self.fill()
@@ -139,32 +178,16 @@ class Dispatcher(Agent):
         import ray
 
         # The sandbox keeps the deadline; this one is for a slot that does not answer at all.
-        patience = self._plan.resources.timeout + 600
+        patience = self._plan.resources.timeout + _START_DEADLINE
         try:
             outcome: Outcome = await asyncio.wait_for(slot.actor.evaluate.remote(request), patience)
         except (ray.exceptions.RayError, TimeoutError) as error:
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no answer'}"
-            self._replace(slot, reason)
+            reason = _reason(error)
+            await self._replace(slot, reason)
             return Outcome(
                 request.token, request.fidelity, failure_class="infrastructure", message=f"The worker was lost: {reason}"
             )
-        if outcome.failure_class == "infrastructure" and "could not be built" in outcome.message:
-            self._replace(slot, outcome.message)
         return outcome
-
-    def _replace(self, slot: _Slot, reason: str) -> None:
-        import ray
-
-        self.bus.publish(Notice("worker_lost", f"{slot.name}: {reason}"))
-        ray.kill(slot.actor)
-        slot.starts += 1
-        if slot.starts > _MOST_STARTS:
-            slot.retired = True
-            self.bus.publish(Notice("worker_retired", f"{slot.name} died {_MOST_STARTS} times in a row and is given up."))
-            if self.lost_all_slots:
-                self.bus.publish(StopRequested(f"no worker is left; the last one: {reason}", finished=False))
-        elif not self._stopping:
-            slot.actor = self._start_slot()
 
     async def _store(self, claim: Claim, outcome: Outcome) -> tuple[bool, str | None]:
         """Write the outcome; returns whether the evaluation has ended for good, and with which failure."""
@@ -192,9 +215,7 @@ class Dispatcher(Agent):
             await asyncio.sleep(delay)
             await self.fill()
 
-        task = asyncio.create_task(wait())
-        self._waits.add(task)
-        task.add_done_callback(self._waits.discard)
+        self._watch(wait(), self._waits)
 
     async def drain(self) -> None:
         """Wait for the evaluations that run; every one of them has a deadline."""
@@ -210,3 +231,7 @@ class Dispatcher(Agent):
                 ray.kill(slot.actor)
 
 
+def _reason(error: BaseException) -> str:
+    """The line of an error that says what happened: the last one of Ray's long reports."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -22,12 +22,33 @@ class QueueShort:
 
 
 @dataclass(frozen=True)
+class ModelUpdated:
+    """The surrogate has learned what there is to learn up to `horizon` (a sequence number).
+
+    `belief` is a Ray reference to the fitted surrogate and its labels, whose evaluations are `sequences`; None while
+    there are too few labels for a fit. `seconds` and `error` (root mean square, objective) are those of the last fit.
+    """
+
+    version: int
+    horizon: int
+    belief: Any
+    sequences: frozenset[int]
+    seconds: float
+    error: float | None = None
+
+
+@dataclass(frozen=True)
 class ProposalsWanted:
-    """The selector wants candidates to choose `n` decisions from, under the model of `horizon`."""
+    """The selector wants candidates to choose `n` decisions from, the first of which will be number `sequence`.
+
+    `model` is the one to decide with, None before there is any. With a `horizon` all that was decided after it counts
+    as pending.
+    """
 
     n: int
     sequence: int
-    horizon: int
+    model: ModelUpdated | None
+    horizon: int | None
 
 
 @dataclass(frozen=True)
@@ -59,22 +80,6 @@ class EvaluationEnded:
 
     sequence: int
     failure_class: str | None = None
-
-
-@dataclass(frozen=True)
-class ModelUpdated:
-    """The surrogate has learned what there is to learn up to `horizon` (a sequence number).
-
-    `belief` is a Ray reference to the fitted surrogate and its labels, whose evaluations are `sequences`; None while
-    there are too few labels for a fit. `seconds` and `error` (root mean square, objective) are those of the last fit.
-    """
-
-    version: int
-    horizon: int
-    belief: Any
-    sequences: frozenset[int]
-    seconds: float
-    error: float | None = None
 
 
 @dataclass(frozen=True)

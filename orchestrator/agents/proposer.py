@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
+from ray.exceptions import RayTaskError
+
 from theoros.orchestrator.agents.beliefs import pending_points, seen_candidates
 from theoros.orchestrator.agents.bus import Agent, Bus
-from theoros.orchestrator.agents.messages import ModelUpdated, ProposalsReady, ProposalsWanted
+from theoros.orchestrator.agents.messages import Notice, ProposalsReady, ProposalsWanted
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -17,26 +19,29 @@ from theoros.workers.model_worker import SupervisedModelWorker
 class Proposer(Agent):
     """Asks the campaign's proposers, in a model worker, for candidates under the current model."""
 
-    handles: ClassVar = (ModelUpdated, ProposalsWanted)
+    handles: ClassVar = (ProposalsWanted,)
 
     def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, decider: SupervisedModelWorker) -> None:
         super().__init__(bus)
         self._db, self._plan, self._decider = gateway, plan, decider
-        self._model: ModelUpdated | None = None
 
-    async def on(self, message: ModelUpdated | ProposalsWanted) -> None:
-        """Remember the model; answer a wish for candidates."""
-        if isinstance(message, ModelUpdated):
-            self._model = message
-            return
+    async def on(self, message: ProposalsWanted) -> None:
+        """Answer a wish for candidates."""
         started = time.perf_counter()
         evaluations = await self._db.evaluations()
-        learned = self._model.sequences if self._model else frozenset()
-        proposals = await self._decider.propose(
-            self._model.belief if self._model else None,
-            pending_points(evaluations, learned, message.horizon if self._plan.strict else None),
+        model = message.model
+        arguments = (
+            pending_points(evaluations, model.sequences if model else frozenset(), message.horizon),
             seen_candidates(evaluations, self._plan.problem.target),
             message.n,
             derive(self._plan.spec.seed, "propose", message.sequence),
         )
+        try:
+            proposals = await self._decider.propose(model.belief if model else None, *arguments)
+        except RayTaskError as error:
+            if model is None:
+                raise
+            reason = str(error).strip().splitlines()[-1]
+            self.bus.publish(Notice("proposing_failed", f"proposing failed, so plain candidates are taken: {reason}"))
+            proposals = await self._decider.propose(None, *arguments)
         self.bus.publish(ProposalsReady(message, tuple(proposals), time.perf_counter() - started))

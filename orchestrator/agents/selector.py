@@ -44,7 +44,8 @@ class Selector(Agent):
     def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, decider: SupervisedModelWorker, n_slots: int) -> None:
         super().__init__(bus)
         self._db, self._plan, self._decider, self._n_slots = gateway, plan, decider, n_slots
-        self._model: ModelUpdated | None = None
+        self._latest: ModelUpdated | None = None
+        self._models: dict[int, ModelUpdated] = {}  # by horizon; only the strict schedule looks back
         self._wanted = 0
         self._asked = False
         self._stopping = False
@@ -56,7 +57,7 @@ class Selector(Agent):
             case StopRequested():
                 self._stopping = True
             case ModelUpdated():
-                self._model = message
+                self._models[message.horizon] = self._latest = message
                 await self._ask()
             case QueueShort(wanted=wanted):
                 self._wanted = wanted
@@ -80,29 +81,35 @@ class Selector(Agent):
             n = min(self._initial_left(sequence), affordable(self._plan, progress, self._plan.initial)[0])
         elif self._plan.strict:
             n = 1
-        horizon = sequence - 1 - self._plan.spec.workers.lookahead
-        if sequence > self._plan.initial_decisions and not await self._fresh_enough(horizon):
+        guided = sequence > self._plan.initial_decisions and self._plan.acquisition != "random"
+        horizon = sequence - 1 - self._plan.spec.workers.lookahead if self._plan.strict and guided else None
+        if guided and not await self._fresh_enough(horizon):
             return  # the model that this decision is to be made with is still being fitted
         self._asked = True
-        self.bus.publish(ProposalsWanted(n, sequence, horizon))
+        self.bus.publish(ProposalsWanted(n, sequence, self._model_for(horizon) if guided else None, horizon))
 
-    async def _fresh_enough(self, horizon: int) -> bool:
-        """Whether the current model may decide.
+    async def _fresh_enough(self, horizon: int | None) -> bool:
+        """Whether there is a model that may decide.
 
         An oracle that takes longer than a fit never waits here. One that is faster than the model does: labels are
         what the budget counts, and a choice by an old model, or by none, wastes them.
         """
-        model, spec = self._model, self._plan.spec
-        if self._plan.acquisition == "random":
-            return True
-        if self._plan.strict:
-            return model is not None and model.horizon >= horizon
-        labels = len(await self._db.labels())
+        if horizon is not None:
+            return self._model_for(horizon) is not None
+        labels, model = len(await self._db.labels()), self._latest
         if labels < self._plan.first_fit:
             return True
         if model is None or model.belief is None:
             return False
+        spec = self._plan.spec
         return spec.train_once or labels - len(model.sequences) <= self._n_slots + spec.workers.lookahead
+
+    def _model_for(self, horizon: int | None) -> ModelUpdated | None:
+        """The latest model; on the strict schedule the first that has learned all up to `horizon`, if there is one yet."""
+        if horizon is None:
+            return self._latest
+        self._models = {h: model for h, model in self._models.items() if h >= horizon}
+        return self._models[min(self._models)] if self._models else None
 
     def _initial_left(self, sequence: int) -> int:
         """Candidates of the initial design that have not been decided yet, when `sequence` is the next number."""
@@ -112,7 +119,8 @@ class Selector(Agent):
     async def _decide(self, ready: ProposalsReady) -> None:
         wanted = ready.wanted
         choices, seconds = await self._choices(ready)
-        version = self._model.version if self._model and any(choice.acquisition for choice in choices) else None
+        guided = wanted.model is not None and any(choice.acquisition for choice in choices)
+        version = wanted.model.version if wanted.model is not None and guided else None
         decisions = [decision_record(self._plan, choice, version, (ready.seconds + seconds) / len(choices)) for choice in choices]
         evaluations = await self._db.enqueue(decisions, self._plan.required) if decisions else []
         self._wanted = 0  # whoever still misses decisions says so again when it hears of these
@@ -123,15 +131,15 @@ class Selector(Agent):
             self.bus.publish(Exhausted("no candidate is left that has not been asked"))
 
     async def _choices(self, ready: ProposalsReady) -> tuple[tuple[Choice, ...], float]:
-        wanted, model = ready.wanted, self._model
-        if model is None or model.belief is None or wanted.sequence <= self._plan.initial_decisions or not ready.proposals:
+        wanted, model = ready.wanted, ready.wanted.model
+        if model is None or model.belief is None or not ready.proposals:
             return self._unguided(ready), 0.0
         evaluations = await self._db.evaluations()
         try:
             decided = await self._decider.select(
                 model.belief,
                 ready.proposals,
-                pending_points(evaluations, model.sequences, wanted.horizon if self._plan.strict else None),
+                pending_points(evaluations, model.sequences, wanted.horizon),
                 seen_points(evaluations),
                 self._open_fidelities(await self._db.progress(self._plan.cost_table)),
                 wanted.n,

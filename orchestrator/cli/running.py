@@ -42,7 +42,7 @@ def run(
         spec = spec.model_copy(update={"campaign": free_name(spec.campaign, database)})
     console = Console()
     campaign = Campaign(spec, database, base=base, file=file.name)
-    console.print(f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})", highlight=False)
+    console.print(f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})", highlight=False, soft_wrap=True)
     _finish(campaign, console, address, controls, results)
 
 
@@ -93,7 +93,7 @@ def _finish(
     finished = _run_one(campaign, console, address)
     for control in controls if finished else []:
         other = make_control(campaign, control)
-        console.print(f"\n[bold]{other.name}[/]: the {control} control, at equal cost", highlight=False)
+        console.print(f"\n[bold]{other.name}[/]: the {control} control, at equal cost", highlight=False, soft_wrap=True)
         finished = _run_one(other, console, address) and finished
     print_report(campaign, console, results)
     if not finished:
@@ -103,12 +103,12 @@ def _finish(
 def _run_one(campaign: Campaign, console: Console, address: str | None) -> bool:
     from theoros.orchestrator.live import Narrator
 
-    if campaign.store.campaign(campaign.name).state == "finished":
-        console.print(f"{campaign.name} is finished already; nothing is run again.", highlight=False)
+    if campaign.state == "finished":
+        console.print(f"{campaign.name} is finished already; nothing is run again.", highlight=False, soft_wrap=True)
         return True
     ending = campaign.run(
         address=address, companions=(lambda bus, gateway, plan: Narrator(bus, gateway, plan, console),)
     )
     word = "Finished" if ending.finished else "Stopped"
-    console.print(f"{word}: {ending.reason}.", highlight=False)
+    console.print(f"{word}: {ending.reason}.", highlight=False, soft_wrap=True)
     return ending.finished

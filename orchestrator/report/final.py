@@ -25,15 +25,15 @@ def print_report(campaign: Campaign, console: Console, results: Path) -> None:
     if card.goal == "optimize":
         print_table(console, best_labels(store, name), f"The best of {name}")
         for control in controls_of(store, name):
-            console.print(compare(store, name, control), highlight=False)
+            console.print(compare(store, name, control), highlight=False, soft_wrap=True)
     print_model(console, store, name)
     if store.label_records(name):
         for path in plot_campaign(store, name, results / name):
-            console.print(f"plot: {path}", highlight=False)
+            console.print(f"plot: {path}", highlight=False, soft_wrap=True)
     database = "" if store.url.endswith("/theoros.db") else f" --database {store.safe_url.removeprefix('sqlite:///')}"
     state = store.campaign(name).state
     following = f"theoros top {name}" if state == "finished" else f"theoros resume {name}"
-    console.print(f"next: {following}{database}", highlight=False)
+    console.print(f"next: {following}{database}", highlight=False, soft_wrap=True)
 
 
 def print_table(console: Console, frame: pd.DataFrame, title: str) -> None:
@@ -77,5 +77,5 @@ def print_model(console: Console, store: Store, campaign: str) -> None:
         console.print(
             f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
             f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals",
-            highlight=False,
+            highlight=False, soft_wrap=True,
         )

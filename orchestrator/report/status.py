@@ -49,13 +49,16 @@ def status_table(store: Store) -> pd.DataFrame:
 
 
 def worker_use(store: Store, campaign: str) -> float:
-    """Busy time over available time (workers seen, times the span from first start to last end); NaN before a label."""
+    """Busy time over available time: workers seen, times the span from first start to last end. NaN before a label."""
+    import pandas as pd
+
     attempts = store.attempts(campaign)
-    ended = attempts[attempts["finished_at"].notna()] if len(attempts) else attempts
-    if not len(ended):
+    attempts = attempts[attempts["ended_at"].notna() & (attempts["wall_seconds"] > 0)] if len(attempts) else attempts
+    if not len(attempts):
         return float("nan")
-    span = (ended["finished_at"].max() - ended["started_at"].min()).total_seconds()
-    return float(ended["wall_seconds"].sum() / max(span * ended["worker"].nunique(), 1e-9))
+    began = attempts["ended_at"] - pd.to_timedelta(attempts["wall_seconds"], unit="s")
+    span = (attempts["ended_at"].max() - began.min()).total_seconds()
+    return float(attempts["wall_seconds"].sum() / max(span * attempts["worker"].nunique(), 1e-9))
 
 
 def print_campaign(console: Console, store: Store, name: str) -> None:
@@ -63,20 +66,20 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     record, card = store.campaign(name), scorecard(store, name)
     progress = store.progress(name, card.cost_table)
     reason = f" ({record.stop_reason})" if record.stop_reason else ""
-    console.print(f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}", highlight=False)
+    console.print(f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}", highlight=False, soft_wrap=True)
     for bound in card.constraints:
-        console.print(f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}", highlight=False)
+        console.print(f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}", highlight=False, soft_wrap=True)
     for fidelity in card.fidelities:
         counts = ", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n)
-        console.print(f"  {fidelity}: {counts or 'nothing asked yet'}", highlight=False)
+        console.print(f"  {fidelity}: {counts or 'nothing asked yet'}", highlight=False, soft_wrap=True)
     console.print(f"  cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running, worker use "
-                  f"{worker_use(store, name):.0%}", highlight=False)
+                  f"{worker_use(store, name):.0%}", highlight=False, soft_wrap=True)
     failures: dict[str, int] = {}
     for evaluation in store.evaluations(name, ["abandoned", "failed"]):
         key = f"{evaluation.failure_class}: {(evaluation.message or '').splitlines()[0] if evaluation.message else ''}"
         failures[key] = failures.get(key, 0) + 1
     for key, n in sorted(failures.items(), key=lambda item: -item[1])[:5]:
-        console.print(f"  failed {n} x {key}", highlight=False, markup=False)
+        console.print(f"  failed {n} x {key}", highlight=False, soft_wrap=True, markup=False)
     print_model(console, store, name)
     for event in store.events(name, limit=5):
-        console.print(f"  {event.created_at:%Y-%m-%d %H:%M:%S} {event.kind}: {event.message}", highlight=False, markup=False)
+        console.print(f"  {event.created_at:%Y-%m-%d %H:%M:%S} {event.kind}: {event.message}", highlight=False, soft_wrap=True, markup=False)

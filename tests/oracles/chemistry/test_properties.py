@@ -1,0 +1,120 @@
+"""Dipoles, orbital energies, ionisation and what a level can't give."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from theoros.oracles.chemistry.correlated import CorrelatedCalculation
+from theoros.oracles.chemistry.geometry import System
+from theoros.oracles.chemistry.levels import Level
+from theoros.oracles.chemistry.properties import OUTPUTS, MissingOutput, declared, values
+from theoros.oracles.chemistry.scf import Machine
+from theoros.oracles.failures import BadAnswer, InvalidCandidate
+
+
+def computed(outputs, system, level, calculate):
+    return values(outputs, system, calculate(system, level), lambda other: calculate(other, level))
+
+
+def test_water_has_its_dipole(calculate, level, water):
+    # Experiment 1.855 D; Hartree-Fock with diffuse functions is 0.1 to 0.15 D above.
+    hartree_fock = computed(["dipole", "dipole_vector"], water, level("hf", "aug-cc-pvdz"), calculate)
+    assert 1.9 < hartree_fock["dipole"] < 2.05
+    assert computed(["dipole"], water, level("pbe", "aug-cc-pvdz"), calculate)["dipole"] == pytest.approx(1.8, abs=0.07)
+    assert np.linalg.norm(hartree_fock["dipole_vector"]) == pytest.approx(hartree_fock["dipole"])
+
+
+def test_the_dipole_points_from_oxygen_to_hydrogen(calculate, level, water):
+    for theory in (level("hf", "sto-3g"), level("gfn2")):
+        vector = calculate(water, theory).dipole()
+        assert vector[2] < -0.5
+        assert vector[:2] == pytest.approx([0, 0], abs=1e-4)
+
+
+@pytest.mark.parametrize(("method", "basis"), [("hf", "sto-3g"), ("gfn2", None)])
+def test_an_ions_dipole_does_not_depend_on_the_origin(calculate, level, water, method, basis):
+    ion = dataclasses.replace(water, charge=1, spin=1)
+    moved = ion.moved(ion.coordinates + np.array([1.0, 2.0, -3.0]))
+    here, there = (calculate(system, level(method, basis)).dipole() for system in (ion, moved))
+    assert there == pytest.approx(here, abs=1e-4)
+
+
+def test_koopmans_and_delta_scf_bracket_waters_ionisation(calculate, level, water):
+    # Experiment: 12.6 eV. Koopmans' frozen orbitals overestimate; relaxation without correlation underestimates.
+    found = computed(["ionization_potential", "homo"], water, level("hf", "aug-cc-pvdz"), calculate)
+    assert found["ionization_potential"] < 12.6 < -found["homo"]
+
+
+@pytest.mark.parametrize(("method", "basis"), [("b3lyp", "def2-svpd"), ("gfn2", None)])
+def test_ionisation_costs_energy_and_water_binds_no_electron(calculate, level, water, method, basis):
+    found = computed(["ionization_potential", "electron_affinity"], water, level(method, basis), calculate)
+    assert found["ionization_potential"] > 10
+    assert found["electron_affinity"] < 0
+
+
+def test_fluorine_atom_wants_an_electron(calculate, level):
+    atom = System(("F",), ((0.0, 0.0, 0.0),), spin=1)
+    affinity = computed(["electron_affinity"], atom, level("b3lyp", "aug-cc-pvdz"), calculate)["electron_affinity"]
+    assert affinity == pytest.approx(3.4, abs=0.4)
+
+
+def test_the_gap_is_lumo_minus_homo_of_both_spins(calculate, level, water):
+    radical = dataclasses.replace(water, charge=1, spin=1)
+    for theory in (level("hf", "sto-3g"), level("gfn2")):
+        found = computed(["gap", "homo", "lumo"], radical, theory, calculate)
+        assert found["gap"] == pytest.approx(found["lumo"] - found["homo"])
+        assert found["gap"] > 0
+
+
+def test_gfn2_orders_the_gaps_of_ethane_and_benzene(calculate, level):
+    from theoros.oracles.chemistry.geometry import from_smiles
+
+    ethane, benzene = (calculate(from_smiles(s, 1, True, 7), level("gfn2")).frontier() for s in ("CC", "c1ccccc1"))
+    assert ethane[1] - ethane[0] > benzene[1] - benzene[0] > 3
+
+
+def test_polarizability_per_heavy_atom_divides_by_atoms_that_are_not_hydrogen(calculate, level):
+    from theoros.oracles.chemistry.geometry import from_smiles
+
+    ethane = from_smiles("CC", 1, True, 7)
+    names = ["polarizability", "polarizability_per_heavy_atom", "polarizability_tensor"]
+    found = computed(names, ethane, level("gfn2"), calculate)
+    assert found["polarizability"] == pytest.approx(2 * found["polarizability_per_heavy_atom"])
+    assert found["polarizability"] == pytest.approx(np.trace(found["polarizability_tensor"]) / 3)
+
+
+def test_hydrogen_has_no_polarizability_per_heavy_atom(calculate, level):
+    hydrogen = System(("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.74)))
+    with pytest.raises(InvalidCandidate, match="no heavy atom"):
+        computed(["polarizability_per_heavy_atom"], hydrogen, level("hf", "sto-3g"), calculate)
+
+
+def test_a_basis_without_empty_orbitals_has_no_lumo(calculate, level):
+    helium = System(("He",), ((0.0, 0.0, 0.0),))
+    with pytest.raises(BadAnswer, match="no empty orbital"):
+        calculate(helium, level("hf", "sto-3g")).frontier()
+
+
+def test_the_gap_of_a_correlated_method_is_its_hartree_fock_references(calculate, level, water):
+    correlated = CorrelatedCalculation(water, level("mp2", "sto-3g"), Machine())
+    assert correlated.frontier() == pytest.approx(calculate(water, level("hf", "sto-3g")).frontier(), abs=1e-6)
+
+
+def test_unknown_outputs_are_named_with_the_nearest():
+    with pytest.raises(MissingOutput, match="Did you mean 'polarizability'"):
+        declared(["polarisability"], [])
+
+
+def test_outputs_that_a_level_lacks_are_refused_with_the_mend():
+    fitted = Level(name="fast", method="mp2", basis="sto-3g", density_fit=True)
+    with pytest.raises(MissingOutput, match=r"'fast' can't give 'forces'.*density_fit: false"):
+        declared(["energy", "forces"], [fitted])
+    triples = Level(name="best", method="ccsd(t)", basis="sto-3g")
+    assert declared(["forces"], [triples], spin=0)
+    with pytest.raises(MissingOutput, match=r"'best' can't give 'forces'.*use ccsd"):
+        declared(["forces"], [triples], spin=1)
+
+
+def test_every_output_says_its_unit_and_meaning():
+    assert all(quantity.unit and quantity.description for quantity in OUTPUTS.values())

@@ -1,0 +1,103 @@
+"""The SCF tries three times, says when it fails, and goes to a GPU when it is given one."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from theoros.oracles.chemistry import scf
+from theoros.oracles.chemistry.geometry import System
+from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, mean_field, solve
+from theoros.oracles.failures import InvalidCandidate, MissingDependency, NotConverged
+
+
+def pair(first, second, distance, spin=0):
+    return System((first, second), ((0.0, 0.0, 0.0), (0.0, 0.0, distance)), spin=spin)
+
+
+def test_a_single_cycle_is_not_converged_and_the_message_counts(level, water):
+    mf = mean_field(water, level("hf", "def2-svp", max_cycle=1), Machine())
+    with pytest.raises(NotConverged, match=r"did not converge in \d+ cycles.* still changed by .* hartree"):
+        solve(mf, Machine())
+
+
+# Stretched bonds, where the plain SCF (DIIS) oscillates; the first needs damping, the second Newton steps.
+@pytest.mark.parametrize(("system", "method"), [(pair("N", "O", 2.6, 1), "pbe"), (pair("C", "C", 3.0), "lda,vwn")])
+def test_later_tries_rescue_what_the_plain_scf_does_not_converge(level, system, method):
+    theory = level(method, "sto-3g", grid_level=0, max_cycle=50, conv_tol=1e-8)
+    plain = mean_field(system, theory, Machine())
+    plain.kernel()
+    rescued = solve(mean_field(system, theory, Machine()), Machine())
+    assert not plain.converged
+    assert rescued.converged
+    assert rescued.e_tot <= plain.e_tot + 1e-6
+    assert rescued.theoros_cycles > theory.max_cycle
+
+
+@pytest.mark.parametrize("attempt", ["_damped", "_second_order"])
+def test_each_way_to_converge_finds_the_same_energy(level, water, attempt):
+    theory = level("hf", "sto-3g")
+    plain = solve(mean_field(water, theory, Machine()), Machine())
+    start = mean_field(water, theory.model_copy(update={"max_cycle": 3}), Machine())
+    start.callback = None
+    start.kernel()
+    start.max_cycle = 50
+    getattr(scf, attempt)(start)
+    assert start.converged
+    assert start.e_tot == pytest.approx(plain.e_tot, abs=1e-8)
+
+
+def test_a_try_that_breaks_down_leaves_it_to_the_next(level, water, monkeypatch):
+    def breaks(mf):
+        raise np.linalg.LinAlgError("a singular matrix")
+
+    monkeypatch.setattr(scf, "_plain", breaks)
+    rescued = solve(mean_field(water, level("hf", "sto-3g"), Machine()), Machine())
+    assert rescued.converged
+
+
+def test_one_scf_serves_all_outputs(level, water, monkeypatch):
+    solves = []
+    monkeypatch.setattr(scf, "solve", lambda mf, machine: solves.append(mf) or solve(mf, machine))
+    calculation = MeanFieldCalculation(water, level("pbe", "sto-3g"), Machine())
+    calculation.energy(), calculation.dipole(), calculation.frontier(), calculation.polarizability()
+    calculation.forces()
+    assert len(solves) == 1
+
+
+def test_an_element_that_the_basis_lacks_is_an_invalid_candidate(level):
+    gold = System(("Au", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.5)))
+    with pytest.raises(InvalidCandidate, match=r"basis '6-31g\*' lacks"):
+        mean_field(gold, level("hf", "6-31g*"), Machine())
+
+
+def test_heavy_elements_get_the_core_potential_of_their_basis(level):
+    iodine = System(("H", "I"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.61)))
+    assert mean_field(iodine, level("hf", "def2-svp"), Machine()).mol.nelectron == 54 - 28
+
+
+def test_a_gpu_that_is_asked_for_without_gpu4pyscf_says_what_installs_it():
+    with pytest.raises(MissingDependency, match=r"pip install 'theoros\[gpu\]'"):
+        scf.check_gpu()
+
+
+def test_dispersion_without_its_package_says_what_installs_it():
+    with pytest.raises(MissingDependency, match="pip install pyscf-dispersion"):
+        scf.check_dispersion()
+
+
+def test_the_scf_is_sent_to_the_gpu_and_comes_back_for_its_properties(level, water, monkeypatch):
+    from pyscf.scf import hf
+
+    moves = []
+    fake = types.ModuleType("gpu4pyscf")
+    fake.__spec__ = types.SimpleNamespace(name="gpu4pyscf")
+    monkeypatch.setitem(sys.modules, "gpu4pyscf", fake)
+    monkeypatch.setattr(hf.RHF, "to_gpu", lambda self: moves.append("gpu") or self, raising=False)
+    monkeypatch.setattr(hf.RHF, "to_cpu", lambda self: moves.append("cpu") or self, raising=False)
+    scf.check_gpu()
+    theory = level("hf", "sto-3g")
+    on_gpu = MeanFieldCalculation(water, theory, Machine(gpu=True))
+    assert on_gpu.energy() == pytest.approx(MeanFieldCalculation(water, theory, Machine()).energy())
+    assert moves == ["gpu", "cpu"]

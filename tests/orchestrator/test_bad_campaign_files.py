@@ -1,0 +1,135 @@
+"""Every mistake in a campaign file is one message with file, field and mend, exit code 2, and nothing has started."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from theoros.orchestrator.cli.errors import exit_code
+from theoros.orchestrator.campaign import Campaign
+
+GOOD: dict[str, Any] = {
+    "campaign": "test",
+    "question": {"minimize": "value"},
+    "oracle": {"synthetic": {"function": "Branin"}},
+    "budget": {"labels": 20},
+}
+MOLECULES: dict[str, Any] = {
+    "campaign": "test",
+    "question": {"maximize": "gap", "subject to": ["sa_score <= 4"]},
+    "space": {"molecules": {"elements": ["C", "N", "O"], "heavy_atoms": "2..7"}},
+    "oracle": {"pyscf": {"fidelities": [{"name": "hf", "method": "hf", "basis": "sto-3g"}]}},
+    "budget": {"labels": 20},
+}
+
+
+def changed(base: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A copy with fields replaced by dotted path (``__`` for a dot); None takes one out."""
+    data = copy.deepcopy(base)
+    for path, value in fields.items():
+        *parents, last = path.split("__")
+        inner = data
+        for parent in parents:
+            inner = inner[parent]
+        inner.pop(last, None) if value is None else inner.__setitem__(last, value)
+    return data
+
+
+LEVELS = "oracle__pyscf__fidelities"
+# what is wrong, the file's data (or text), the field that the message names, and words of its mend
+CASES: list[tuple[str, dict[str, Any] | str, str, str]] = [
+    ("malformed YAML", "campaign: test\nquestion: {minimize: [", "", "not valid YAML"),
+    ("not a mapping", "- campaign\n- test\n", "", "campaign: my-name"),
+    ("a key given twice", "campaign: a\ncampaign: b\n", "", "given twice"),
+    ("no question", changed(GOOD, question=None), "question", "question: {maximize: gap}"),
+    ("no budget", changed(GOOD, budget=None), "budget", "budget: {labels: 60}"),
+    ("an empty budget", changed(GOOD, budget={}), "budget", "at least one limit"),
+    ("a misspelt field", changed(GOOD, bugdet={"labels": 3}), "bugdet", "Did you mean 'budget'?"),
+    ("a name with spaces", changed(GOOD, campaign="my campaign!"), "campaign", "letters, digits"),
+    ("two goals", changed(GOOD, question={"minimize": "value", "maximize": "value"}), "question", "exactly one of"),
+    ("an unknown oracle", changed(GOOD, oracle={"pyscff": {}}), "oracle", "pyscf"),
+    ("two oracles", changed(GOOD, oracle={"pyscf": {}, "xtb": {}}), "oracle", "one oracle"),
+    ("a missing module", changed(GOOD, oracle="nowhere:Oracle"), "oracle", "nowhere"),
+    ("an unknown function", changed(GOOD, oracle__synthetic__function="Branni"), "oracle.synthetic.function", "Branin"),
+    ("an unknown option", changed(GOOD, oracle__synthetic__noize=1), "oracle.synthetic.noize", "noise"),
+    ("an output the oracle lacks", changed(GOOD, question={"minimize": "energy"}), "question.minimize", "value"),
+    ("a constraint that is none", changed(GOOD, question={"minimize": "value", "subject to": ["value ~ 3"]}), "question", "NAME <= NUMBER"),
+    ("a constraint on nothing", changed(MOLECULES, question={"maximize": "gap", "subject to": ["gapp >= 4 eV"]}), "question.subject to", "gap"),
+    ("a unit that does not fit", changed(MOLECULES, question={"maximize": "gap", "subject to": ["gap >= 4 meter"]}), "question.subject to.0", "eV"),
+    ("bad bounds", changed(GOOD, space={"parameters": {"x1": {"real": [1.2, 0.8]}}}), "space.parameters.x1.real", "1.2"),
+    ("an unknown kind of parameter", changed(GOOD, space={"parameters": {"x1": {"rael": [0, 1]}}}), "space.parameters.x1", "real"),
+    ("other parameters than the oracle's", changed(GOOD, space={"parameters": {"y": {"real": [0, 1]}}}), "space", "x1"),
+    ("no space for an oracle that has none", changed(GOOD, oracle={"command": {"command": ["true"], "outputs": {"value": ""}}}), "oracle.command.space", "space"),
+    ("an unknown basis", changed(MOLECULES, **{LEVELS: [{"name": "hf", "method": "hf", "basis": "def2-svpp"}]}), "oracle.pyscf.fidelities.0.basis", "def2-svp"),
+    ("an unknown functional", changed(MOLECULES, **{LEVELS: [{"name": "x", "method": "b3lpy", "basis": "sto-3g"}]}), "oracle.pyscf.fidelities.0.method", "b3lyp"),
+    ("an unknown element", changed(MOLECULES, space__molecules__elements=["C", "Xx"]), "space.molecules.elements", "Xx"),
+    ("a missing library", changed(MOLECULES, space={"library": {"file": "absent.csv", "smiles": "smiles"}}), "space.library", "absent.csv"),
+    ("a budget for no fidelity", changed(MOLECULES, budget={"dft": 10}), "budget.dft", "hf"),
+    ("a bad duration", changed(GOOD, budget={"wall_time": "ten minutes"}), "budget.wall_time", "10 min"),
+    ("bad memory", changed(GOOD, oracle__synthetic__resources={"memory": "lots"}), "oracle.synthetic.resources.memory", "2 GiB"),
+    ("a negative budget", changed(GOOD, budget={"labels": -5}), "budget.labels", "greater than or equal to 1"),
+    ("an unknown surrogate", changed(GOOD, surrogate="gpp"), "surrogate", "gp"),
+    ("a surrogate for other candidates", changed(GOOD, surrogate="tanimoto_gp"), "surrogate", "parameters"),
+    ("an unknown acquisition", changed(GOOD, acquisition="logei"), "acquisition", "log_ei"),
+    ("an acquisition for the other goal", changed(GOOD, acquisition="integrated_variance"), "acquisition", "optimize"),
+    ("an unknown proposer", changed(GOOD, proposers=["sobl"]), "proposers.0", "sobol"),
+    ("a proposer for other candidates", changed(GOOD, proposers=["genetic"]), "proposers.0", "molecule"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "field", "mend"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_a_mistake_is_one_message_with_file_field_and_mend(data, field, mend, tmp_path):
+    file, database = tmp_path / "campaign.yaml", tmp_path / "theoros.db"
+    file.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    with pytest.raises(Exception) as caught:  # noqa: PT011 -- what it is, is what the next lines are about
+        Campaign(file, database)
+    message = str(caught.value)
+    assert exit_code(caught.value) == 2, repr(caught.value)
+    assert message.startswith(f"campaign.yaml: {field}"), message
+    assert mend in message
+    assert "\n" not in message.strip()
+    assert not database.exists(), "nothing may have started"
+
+
+def test_the_good_ones_are_good(tmp_path):
+    for number, data in enumerate((GOOD, MOLECULES)):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(yaml.safe_dump(data))
+        assert Campaign(file, tmp_path / "theoros.db").name == "test" or number
+
+
+def test_the_command_line_prints_the_message_and_exits_with_2(tmp_path):
+    file = tmp_path / "campaign.yaml"
+    file.write_text(yaml.safe_dump(changed(GOOD, acquisition="logei")))
+    done = run_cli("run", str(file), "--database", str(tmp_path / "x.db"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("theoros: campaign.yaml: acquisition: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run", "absent.yaml"), "no file"),
+        (("top", "test", "--database", "absent.db"), "absent.db"),
+        (("resume", "test", "--database", "absent.db"), "absent.db"),
+    ],
+)
+def test_what_is_not_there_is_said(arguments, words, tmp_path):
+    done = run_cli(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "absent.db").exists()
+
+
+def run_cli(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    script = Path(sys.executable).parent / "theoros"
+    return subprocess.run([str(script), *arguments], capture_output=True, text=True, cwd=cwd, check=False)

@@ -1,0 +1,143 @@
+"""A campaign from its specification to its labels, on a real local Ray."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from theoros.orchestrator.campaign import Campaign
+from theoros.orchestrator.control import make_control
+from theoros.workers.cluster import ClusterError
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+BRANIN: dict[str, Any] = {
+    "campaign": "branin",
+    "question": {"minimize": "value"},
+    "oracle": {"synthetic": {"function": "Branin"}},
+    "budget": {"labels": 22},
+    "workers": {"slots": 1},
+    "seed": 4,
+}
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    return copy.deepcopy(BRANIN) | changes
+
+
+def decisions(campaign: Campaign) -> list[tuple[str, str]]:
+    return [(e.candidate.hash, e.fidelity) for e in campaign.store.evaluations(campaign.name)]
+
+
+def test_a_campaign_ends_with_its_budget_spent_and_a_good_answer(tmp_path):
+    campaign = Campaign(spec(), tmp_path / "t.db")
+    ending = campaign.run()
+    assert ending.finished
+    labels = campaign.labels()
+    assert len(labels) == 22
+    best = campaign.top(1)["value"].iloc[0]
+    assert best < 0.397887 + 0.5  # random search needs several hundred labels for this
+    assert campaign.store.campaign("branin").state == "finished"
+
+
+def test_every_decision_says_why_and_every_model_version_is_scored(tmp_path):
+    campaign = Campaign(spec(), tmp_path / "t.db")
+    campaign.run()
+    chosen = campaign.store.decisions("branin")
+    guided = chosen[chosen["model_version"].notna()]
+    assert len(guided) >= 15
+    assert (guided["acquisition"] == "log_ei").all()
+    assert guided[["predicted_mean", "predicted_std", "acquisition_value", "seconds"]].notna().all().all()
+    last = campaign.store.model_versions("branin")[-1]
+    metrics = {score.metric for score in last.scores}
+    assert {"rmse", "nll", "coverage_50", "coverage_90", "miscalibration_area"} <= metrics
+    assert len(campaign.store.checks("branin")) >= 15
+
+
+def test_with_one_slot_a_campaign_repeats_exactly(tmp_path):
+    first, second = (Campaign(spec(), tmp_path / f"{i}.db") for i in range(2))
+    first.run()
+    second.run()
+    assert decisions(first) == decisions(second)
+    other = Campaign(spec(seed=5), tmp_path / "other.db")
+    other.run()
+    assert decisions(other) != decisions(first)
+
+
+def test_a_second_campaign_pays_nothing_for_answers_the_database_has(tmp_path):
+    first = Campaign(spec(), tmp_path / "t.db")
+    first.run()
+    again = Campaign(spec(campaign="again"), tmp_path / "t.db")
+    again.run()
+    assert decisions(again) == decisions(first)
+    assert again.store.progress("again", {"full": 1.0}).cost == 0
+    assert again.labels()["from_cache"].all()
+
+
+def test_failures_count_towards_the_budget_and_the_campaign_goes_on(tmp_path):
+    campaign = Campaign(
+        spec(oracle={"synthetic": {"function": "Branin", "failure_rate": 0.4}}, workers={"slots": 3}), tmp_path / "t.db"
+    )
+    assert campaign.run().finished
+    states = [e.state for e in campaign.store.evaluations("branin")]
+    assert len(states) == 22
+    assert set(states) == {"done", "abandoned"}
+    assert campaign.store.progress("branin", {"full": 1.0}).cost == 22
+
+
+def test_a_target_ends_the_campaign_early(tmp_path):
+    campaign = Campaign(spec(stop={"target": 40.0}), tmp_path / "t.db")
+    ending = campaign.run()
+    assert ending.finished
+    assert "target" in ending.reason
+    assert len(campaign.labels()) < 22
+
+
+def test_learning_reduces_the_error(tmp_path):
+    campaign = Campaign(spec(question={"learn": "value"}, budget={"labels": 30}), tmp_path / "t.db")
+    assert campaign.run().finished
+    checks = campaign.store.checks("branin")
+    errors = (checks["mean"] - checks["observed"]).abs().to_numpy()
+    assert errors[-8:].mean() < 0.5 * errors[:8].mean()
+
+
+def test_controls_spend_the_same_and_say_what_they_are(tmp_path):
+    campaign = Campaign(spec(), tmp_path / "t.db")
+    campaign.run()
+    random = make_control(campaign, "random")
+    assert random.run().finished
+    assert random.name == "branin.random"
+    assert len(random.labels()) == 22
+    chosen = random.store.decisions("branin.random")
+    assert set(chosen["proposer"]) == {"random"}
+    assert random.store.model_versions("branin.random") == []
+    once = make_control(campaign, "train-once")
+    assert once.run().finished
+    versions = once.store.model_versions("branin.train-once")
+    assert {version.n_labels for version in versions} <= set(range(6))
+
+
+def test_more_slots_than_fit_are_refused_with_what_there_is(tmp_path):
+    hungry = spec(oracle={"synthetic": {"function": "Branin", "resources": {"num_gpus": 3}}})
+    campaign = Campaign(hungry, tmp_path / "t.db")
+    with pytest.raises(ClusterError, match=r"needs CPU 1, GPU 3.*the cluster has .*CPU 4"):
+        campaign.run()
+    assert campaign.state == "new"
+
+
+def test_ask_and_tell_need_no_ray_and_asking_twice_gives_the_same(tmp_path):
+    campaign = Campaign(spec(budget={"labels": 8}), tmp_path / "t.db")
+    told = 0
+    while told < 8:
+        asked = campaign.ask("laboratory")
+        assert campaign.ask("laboratory") == asked
+        assert campaign.ask("another").evaluation != asked.evaluation if told == 0 else True
+        x1, x2 = asked.parameters["x1"], asked.parameters["x2"]
+        assert campaign.tell(asked, {"value": (x1 - 3) ** 2 + x2**2})
+        assert not campaign.tell(asked, {"value": 0.0})
+        told = len(campaign.labels())
+        if told == 7:
+            break
+    assert len(campaign.store.evaluations("branin")) == 8

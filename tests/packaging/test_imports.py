@@ -1,0 +1,61 @@
+"""Who may import whom, and what may not be imported by those who only want to read a specification."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ALLOWED = {
+    "db": set(),
+    "oracles": set(),
+    "models": {"oracles"},
+    "workers": {"models", "oracles", "db"},
+    "orchestrator": {"workers", "models", "oracles", "db"},
+}
+FORBIDDEN_LIBRARIES = {"models": {"ray", "sqlalchemy"}, "oracles": {"ray", "sqlalchemy"}, "db": {"ray", "torch", "pyscf", "rdkit"}}
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_a_room_imports_only_the_rooms_below_it(room):
+    files = list((ROOT / room).rglob("*.py"))
+    assert files
+    for path in files:
+        rooms = {name.split(".")[1] for name in imports(path) if name.startswith("theoros.")}
+        assert rooms <= ALLOWED[room] | {room}, f"{path.relative_to(ROOT)} imports {rooms - ALLOWED[room] - {room}}"
+        libraries = {name.split(".")[0] for name in imports(path)}
+        assert not libraries & FORBIDDEN_LIBRARIES.get(room, set()), path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import theoros",
+        "import theoros.oracles",
+        "import theoros.db",
+        "from theoros.orchestrator.spec.load import load_spec",
+        "import sys; sys.argv = ['theoros', '--help']\ntry:\n    from theoros.orchestrator.cli import main; main()\nexcept SystemExit:\n    pass",
+    ],
+    ids=["theoros", "oracles", "db", "specification", "theoros --help"],
+)
+def test_reading_a_specification_or_the_help_imports_nothing_heavy(code):
+    heavy = "{'torch', 'ray', 'pyscf', 'rdkit', 'botorch', 'pandas', 'matplotlib', 'sqlalchemy'}"
+    check = f"{code}\nimport sys\nfound = {heavy} & set(sys.modules)\nassert not found, found"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stderr
