@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import URL
+
 from theoros.db.errors import ArtifactCorrupt, ArtifactNotFound
 
 NPY = "application/x-npy"

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
+
 from theoros.db import labels, queue
 from theoros.db.clock import now, seconds_between
 from theoros.db.errors import AttemptNotFound

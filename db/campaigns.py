@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.orm import aliased
+
 from theoros.db.clock import now
 from theoros.db.errors import CampaignExists, CampaignNotFound, StoreError
 from theoros.db.records import CampaignRecord, EventRecord

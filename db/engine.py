@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+
 from theoros.db.errors import DatabaseNotFound, DatabaseUnreachable, StoreError
 from theoros.db.filesystem import refuse_network_file_system
 from theoros.db.types import dumps

@@ -1,7 +1,5 @@
 """What can go wrong with the store: each message says what happened, why, and how to mend it."""
 
-# ruff: noqa: N818  (named for what happened, as Python's own FileExistsError would be without its suffix)
-
 from __future__ import annotations
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from sqlalchemy import Connection, select
+
 from theoros.db import campaigns, labels
 from theoros.db.errors import NothingToExport, StoreError
 from theoros.db.schema import Candidate, Evaluation, Label
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from theoros.db.store import Store
 
 Format = Literal["csv", "parquet", "extxyz", "ase-db"]

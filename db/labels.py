@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
+
 from theoros.db.artifacts import NPY, ArtifactStore
 from theoros.db.clock import now
 from theoros.db.errors import AnswerNotFinite

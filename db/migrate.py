@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
+
 from theoros.db.engine import WRITES, connect_or_explain, open_engine, safe_url
 from theoros.db.errors import SchemaTooNew, SchemaTooOld
 from theoros.db.views import create_views, drop_views

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from sqlalchemy import Connection, insert, select
+
 from theoros.db.clock import now
 from theoros.db.errors import DuplicateModelVersion
 from theoros.db.records import CheckRecord, ModelVersionRecord, PredictionRecord, ScoreRecord

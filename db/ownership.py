@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, insert, select, update
+
 from theoros.db.clock import now, seconds_between
 from theoros.db.errors import CampaignOwned, OwnershipLost
 from theoros.db.schema import Attempt, Evaluation, Run

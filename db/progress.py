@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sqlalchemy import Connection, case, func, select
+
 from theoros.db.clock import now, seconds_between
 from theoros.db.errors import StoreError
 from theoros.db.records import Progress

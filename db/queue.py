@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+
 from theoros.db.clock import now, seconds_between
 from theoros.db.records import CandidateRecord, Claim, DecisionRecord, EvaluationRecord
 from theoros.db.schema import (
@@ -93,7 +94,7 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
 
 
 def claims_of(connection: Connection, campaign_id: int, worker: str | None) -> list[Claim]:
-    """The running claims of `worker`, so that one who asks again gets its own unfinished evaluations back; None: all."""
+    """The running claims of `worker`, so that who asks again gets its own unfinished evaluations; None: all."""
     own = () if worker is None else (Attempt.worker == worker,)
     return _claims(connection, Evaluation.campaign_id == campaign_id, Attempt.state == "running", *own)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, StatementError
+
 from theoros.db.engine import connect_or_explain, open_read_only
 from theoros.db.errors import QueryFailed, StoreReadOnly
 from theoros.db.frames import frame

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Double, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
 from theoros.db.clock import UtcDateTime
 from theoros.db.types import JsonData, Number, SafeText
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
+
 from theoros.db import attempts, campaigns, frames, labels, migrate, model_log, ownership, queue, reading, wide
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts

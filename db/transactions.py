@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+
 from theoros.db.engine import BUSY_SECONDS, WRITES, connect_or_explain, safe_url
 from theoros.db.errors import DatabaseBusy, DatabaseUnreachable
 

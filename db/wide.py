@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, Select, and_, case, func, inspect, select
 from sqlalchemy.sql.elements import quoted_name
+
 from theoros.db.schema import Campaign, Candidate, CandidateValue, Decision, Evaluation, Label, LabelOutput, LabelValue
 
 PREFIX = "labels_wide_"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
+
 from theoros.db import labels
 from theoros.db.artifacts import ArtifactStore
 from theoros.db.schema import Candidate, Decision, Evaluation, Label, LabelOutput

@@ -10,8 +10,8 @@ from scipy.stats import norm
 
 Array = NDArray[np.float64]
 
-#: Standard deviations are not believed below this share of the observations' spread: a zero would make every score of
-#: a density infinite.
+#: Standard deviations are not believed below this share of the observations' spread, or of the largest error: a zero
+#: would make the likelihood infinite.
 SMALLEST = 1e-12
 
 
@@ -76,5 +76,6 @@ def _rows(mean: ArrayLike, std: ArrayLike, observed: ArrayLike) -> tuple[Array, 
         raise ValueError(f"the shapes {[array.shape for array in arrays]} differ or are not one-dimensional")
     kept = np.isfinite(arrays[0]) & np.isfinite(arrays[1]) & np.isfinite(arrays[2])
     mean_, std_, observed_ = (array[kept] for array in arrays)
-    floor = SMALLEST * (float(np.ptp(observed_)) if len(observed_) else 0.0) + 1e-300
+    spread = max(np.ptp(observed_), np.abs(observed_ - mean_).max()) if len(observed_) else 0.0
+    floor = SMALLEST * float(spread) + 1e-300
     return mean_, np.maximum(std_, floor), observed_

@@ -79,7 +79,7 @@ def _information(
         there, asked = model.inputs(features, target), model.inputs(features, level)
         with torch.no_grad():
             variance = float(model.posterior.moments(there)[1])
-            spread = float(model.posterior.moments(asked)[1]) + float(model.noise[level])
+            spread = float(model.posterior.moments(asked)[1]) + model.noise
             shared = float(model.posterior.covariance(there, asked)) ** 2 / spread
         left = max(variance - shared, 0.0)
         information += 0.5 * math.log((variance + RESOLUTION) / (left + RESOLUTION))

@@ -114,5 +114,5 @@ class AutoregressiveKernel(Kernel):  # type: ignore[misc]  # GPyTorch is untyped
             else:
                 term = weights1[..., q].unsqueeze(-1) * weights2[..., q].unsqueeze(-2) * kernel(x1, x2).to_dense()
             total = term if total is None else total + term
-        assert total is not None  # noqa: S101  # there is at least one level
+        assert total is not None  # there is at least one level
         return total

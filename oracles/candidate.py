@@ -18,7 +18,7 @@ SIGNIFICANT_DIGITS = 12
 
 
 def canonical_value(value: Any) -> Any:
-    """Return `value` as plain JSON data with floats rounded to `SIGNIFICANT_DIGITS`; raises ValueError if it can't be."""
+    """`value` as plain JSON data with floats rounded to `SIGNIFICANT_DIGITS`; raises ValueError if it can't be."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or value is None or isinstance(value, str | int):

@@ -52,7 +52,7 @@ def _result(name: str, check: Callable[[], str]) -> CheckResult:
         return CheckResult(name, False, said)
 
 
-class _Failed(Exception):  # noqa: N818  never leaves this module
+class _Failed(Exception):
     """A clause is broken; the message says which and how to mend it."""
 
 

@@ -124,7 +124,7 @@ class CommandOracle:
             (scratch / "input.json").open("rb") as question,
         ):
             try:
-                process = subprocess.Popen(  # noqa: S603  a list of arguments, run without a shell
+                process = subprocess.Popen(
                     arguments,
                     stdin=question if self._stdin else subprocess.DEVNULL,
                     stdout=stdout,

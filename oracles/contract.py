@@ -90,9 +90,15 @@ def fidelity_of(oracle: Oracle, name: str) -> Fidelity:
     raise KeyError(f"oracle {oracle.name!r} has no fidelity {name!r}; it has {[f.name for f in oracle.fidelities]}")
 
 
-def cache_key(oracle: Oracle, candidate: Candidate, fidelity: Fidelity) -> str:
-    """The key under which an answer is shared between the campaigns of one database."""
-    return content_hash([oracle.name, oracle.cache_version, candidate.hash, dict(fidelity.settings) or fidelity.name])
+def cache_key(
+    oracle: str, cache_version: str, candidate: Candidate, fidelity: Fidelity, options: Mapping[str, Any] | None = None
+) -> str:
+    """The key under which an answer is shared between the campaigns of one database.
+
+    `options` are further things that tell answers apart, of oracles whose settings may not say them all.
+    """
+    settings = dict(fidelity.settings) or fidelity.name
+    return content_hash([oracle, cache_version, candidate.hash, settings, dict(options or {})])
 
 
 def checked_values(outputs: Mapping[str, Quantity], answer: Answer) -> dict[str, NDArray[np.float64]]:

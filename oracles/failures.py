@@ -55,6 +55,14 @@ class WorkerLost(OracleFailure):
 
 FAILURES: dict[str, type[OracleFailure]] = {
     cls.failure_class: cls
-    for cls in (OracleFailure, InvalidCandidate, NotConverged, BadAnswer, MissingDependency, MemoryExceeded,
-                DeadlineExceeded, WorkerLost)
+    for cls in (
+        OracleFailure,
+        InvalidCandidate,
+        NotConverged,
+        BadAnswer,
+        MissingDependency,
+        MemoryExceeded,
+        DeadlineExceeded,
+        WorkerLost,
+    )
 }

@@ -121,8 +121,14 @@ def _decide(plan: Plan, store: Store) -> DecisionRecord:
     choice = Choice(Point(proposals[0].candidate, plan.problem.target), proposals[0].proposer, "", None)
     if belief is not None:
         decided = modelling.select(
-            models, belief, proposals, pending, seen_points(evaluations), plan.problem.fidelities,
-            n=1, seed=derive(seed, "select", sequence),
+            models,
+            belief,
+            proposals,
+            pending,
+            seen_points(evaluations),
+            plan.problem.fidelities,
+            n=1,
+            seed=derive(seed, "select", sequence),
         )
         choice = decided.choices[0] if decided.choices else choice
     return decision_record(plan, choice, None, time.perf_counter() - started)

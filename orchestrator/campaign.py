@@ -24,8 +24,8 @@ DEFAULT_DATABASE = "theoros.db"
 class Campaign:
     """A stored campaign.
 
-    ``Campaign("campaign.yaml").run()`` runs a file; ``Campaign({...}).run()`` the same as a mapping. A campaign that the
-    database already has under that name is opened when its specification is the same, and refused when it differs.
+    ``Campaign("campaign.yaml").run()`` runs a file; ``Campaign({...}).run()`` the same as a mapping. A campaign that
+    the database has under that name is opened when its specification is the same, and refused when it differs.
     ``Campaign.open(name)`` opens one by its name alone.
 
     Args:
@@ -80,8 +80,9 @@ class Campaign:
             return True
         if known != self._stored:
             raise CampaignExists(
-                f"The database {self.store.safe_url} has a campaign {self.name!r} with another specification. A campaign "
-                "is never overwritten: change the name in the file, or let `theoros run --fresh` choose the next one."
+                f"The database {self.store.safe_url} has a campaign {self.name!r} with another specification. "
+                "A campaign is never overwritten: change the name in the file, or let `theoros run --fresh` choose the "
+                "next one."
             )
         return False
 

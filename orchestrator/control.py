@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 from theoros.db import CampaignNotFound, Store
 from theoros.orchestrator.campaign import Campaign
@@ -16,30 +16,32 @@ def parse_controls(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in get_args(Control):
-            raise SpecError(f"there is no control {name!r}. There are {' and '.join(get_args(Control))}.", ("--with-control",))
+            raise SpecError(
+                f"there is no control {name!r}. There are {' and '.join(get_args(Control))}.", ("--with-control",)
+            )
     return names
 
 
 def make_control(campaign: Campaign, control: str) -> Campaign:
     """The control campaign NAME.CONTROL, whose budget is what `campaign` has spent.
 
-    ``random`` chooses by chance, at the target fidelity only; ``train-once`` fits its model after the initial design and
-    never again. The cost is rounded up, in favour of the control.
+    ``random`` chooses by chance, at the target fidelity only; ``train-once`` fits its model after the initial design
+    and never again. The cost is rounded up, in favour of the control.
     """
     spec, plan = campaign.plan.spec, campaign.plan
     spent = campaign.store.progress(campaign.name, plan.cost_table).charged
     cost = sum(n * plan.cost_table.get(fidelity, 0.0) for fidelity, n in spent.items())
-    changes = {"campaign": f"{spec.campaign}.{control}"}
+    changes: dict[str, Any] = {"campaign": f"{spec.campaign}.{control}"}
     if control == "random":
         changes |= {
-            "acquisition": "random", "proposers": ("random",), "budget": Budget(labels=max(1, math.ceil(cost - 1e-9)))
+            "acquisition": "random",
+            "proposers": ("random",),
+            "budget": Budget(labels=max(1, math.ceil(cost - 1e-9))),
         }
     else:
         changes |= {"train_once": True}
     base = campaign.store.campaign(campaign.name).spec["base"]
-    return Campaign(
-        spec.model_copy(update=changes), campaign.store, base=base, control_of=campaign.name
-    )
+    return Campaign(spec.model_copy(update=changes), campaign.store, base=base, control_of=campaign.name)
 
 
 def free_name(name: str, database: str) -> str:

@@ -93,7 +93,7 @@ class Gateway:
         return await self._call(self.store.campaign, self.campaign)
 
     async def earlier_models(self) -> tuple[list[tuple[int, str, float, float, float]], int]:
-        """Checks of earlier sessions as (sequence, output, mean, std, observed), and the last model version's number."""
+        """Earlier sessions' checks as (sequence, output, mean, std, observed), and the last model version's number."""
         versions = await self._call(self.store.model_versions, self.campaign)
         labels = {label.label_id: label.sequence for label in await self.labels()}
         checks = [

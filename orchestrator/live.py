@@ -69,15 +69,20 @@ class Narrator(Agent):
             case ModelUpdated():
                 self._model = message
             case Notice(message=text):
-                self._console.print(f"[yellow]note:[/] {text}", highlight=False, soft_wrap=True)
+                self._console.print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
             case StopRequested(reason=reason):
-                waits = "" if message.cancel or not self._running else " Waiting for what is running; interrupt again to cancel it."
+                waits = (
+                    ""
+                    if message.cancel or not self._running
+                    else " Waiting for what is running; interrupt again to cancel it."
+                )
                 self._console.print(f"Stopping: {reason}.{waits}", highlight=False, soft_wrap=True)
         if self._live is not None:
             self._live.update(await self._panel(now))
         elif isinstance(message, EvaluationEnded) and now - self._last_line >= _LINE_EVERY:
             self._last_line = now
-            self._console.print(" · ".join(f"{k} {v}" for k, v in await self._facts(now)), highlight=False, soft_wrap=True)
+            line = " · ".join(f"{name} {value}" for name, value in await self._facts(now))
+            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     async def _facts(self, now: float) -> list[tuple[str, str]]:
         card, budget = self._plan.scorecard, self._plan.spec.budget
@@ -87,7 +92,8 @@ class Narrator(Agent):
         for fidelity in card.fidelities:
             done = progress.counts.get(fidelity, {}).get("done", 0)
             limit = budget.fidelities.get(fidelity) or (budget.labels if fidelity == card.target else None)
-            facts.append((f"labels[{fidelity}]" if len(card.fidelities) > 1 else "labels", f"{done}/{limit}" if limit else f"{done}"))
+            name = f"{fidelity} labels" if len(card.fidelities) > 1 else "labels"
+            facts.append((name, f"{done}/{limit}" if limit else f"{done}"))
         series = card.best_so_far(labels)
         if card.goal == "optimize" and series:
             facts.append(("best", f"{series[-1]:.5g} {card.units.get(card.objective, '')}".strip()))
@@ -95,7 +101,9 @@ class Narrator(Agent):
         facts.append(("rate", f"{60 * self._ended / max(now - self._began, 1e-9):.1f}/min"))
         if self._first_start is not None and self._most_running:
             busy = self._busy + sum(now - start for start in self._running.values())
-            facts.append(("workers busy", f"{min(1.0, busy / (self._most_running * max(now - self._first_start, 1e-9))):.0%}"))
+            facts.append(
+                ("workers busy", f"{min(1.0, busy / (self._most_running * max(now - self._first_start, 1e-9))):.0%}")
+            )
         if self._model is not None and self._model.error is not None:
             facts.append(("model error", f"{self._model.error:.3g} {card.units.get(card.objective, '')}".strip()))
         if self._failed:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from theoros.models.contract import Problem
-from theoros.oracles.candidate import Candidate, content_hash
-from theoros.oracles.contract import Fidelity, Quantity
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.contract import Fidelity, Quantity, cache_key
 from theoros.oracles.reference import OracleReference
+from theoros.oracles.registry import BUILT_IN
 from theoros.oracles.resources import Resources
 from theoros.orchestrator.scorecard import Scorecard
 from theoros.orchestrator.spec.campaign import CampaignSpec
@@ -71,6 +72,15 @@ class Plan:
         return self.cost_table[fidelity]
 
     def cache_key(self, candidate: Candidate, fidelity: str) -> str:
-        """The key under which an answer is shared between campaigns; see `theoros.oracles.contract.cache_key`."""
+        """The key under which an answer is shared between the campaigns of one database."""
         level = next(f for f in self.fidelities if f.name == fidelity)
-        return content_hash([self.oracle_name, self.oracle_version, candidate.hash, dict(level.settings) or level.name])
+        return cache_key(self.oracle_name, self.oracle_version, candidate, level, self._options())
+
+    def _options(self) -> dict[str, object]:
+        """The options of an oracle that is not ours, which may change its answers without standing in its settings.
+
+        Sharing an answer wrongly is worse than computing it twice. Built-in oracles keep their settings complete.
+        """
+        if self.oracle.reference in BUILT_IN:
+            return {}
+        return {name: value for name, value in self.oracle.options.items() if name != "resources"}

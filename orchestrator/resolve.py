@@ -42,8 +42,11 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
     reference, oracle = _oracle(spec, space, base)
     space = space or oracle.space
     if space is None:
-        raise SpecError(f"the oracle {spec.oracle.reference!r} has no design space of its own. Add a space, for example "
-                        "'space: {molecules: {elements: [C, N, O], heavy_atoms: 1..9}}'.", ("space",))
+        raise SpecError(
+            f"the oracle {spec.oracle.reference!r} has no design space of its own. Add a space, for example "
+            "'space: {molecules: {elements: [C, N, O], heavy_atoms: 1..9}}'.",
+            ("space",),
+        )
     # Random choice has no use for cheaper fidelities: it knows nothing that they could tell it.
     levels = tuple(oracle.fidelities[-1:] if spec.acquisition == "random" else oracle.fidelities)
     names = tuple(fidelity.name for fidelity in levels)
@@ -51,8 +54,11 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
     outputs = tuple(dict.fromkeys((spec.question.objective, *(bound.output for bound in outcome))))
     for output in outputs:
         if oracle.outputs[output].shape != ():
-            raise SpecError(f"output {output!r} is an array of shape {oracle.outputs[output].shape}; a goal or a "
-                            "constraint needs a single number.", ("question",))
+            raise SpecError(
+                f"output {output!r} is an array of shape {oracle.outputs[output].shape}; a goal or a "
+                "constraint needs a single number.",
+                ("question",),
+            )
     _check_budget(spec, tuple(fidelity.name for fidelity in oracle.fidelities))
     problem = Problem(
         goal=spec.question.goal,
@@ -116,8 +122,10 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
         if name not in oracle.outputs:
             close = difflib.get_close_matches(name, [*oracle.outputs, *PROPERTIES], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise SpecError(f"the oracle {oracle.name!r} has no output {name!r}.{hint} "
-                            f"It has {', '.join(oracle.outputs)}.", _asked_at(spec, name))
+            raise SpecError(
+                f"the oracle {oracle.name!r} has no output {name!r}.{hint} It has {', '.join(oracle.outputs)}.",
+                _asked_at(spec, name),
+            )
     return reference, oracle
 
 
@@ -162,8 +170,11 @@ def converted(bound: Bound, quantity: Quantity, field: Sequence[str | int]) -> f
     try:
         return float(registry.Quantity(bound.value, bound.unit).to(quantity.unit or "dimensionless").magnitude)
     except (pint.errors.PintError, AttributeError, ValueError) as error:
-        raise SpecError(f"{bound.unit!r} can't be converted to the unit of {bound.name!r}, {quantity.unit!r}: {error}. "
-                        f"Write the bound in {quantity.unit or 'no unit'}.", field) from None
+        raise SpecError(
+            f"{bound.unit!r} can't be converted to the unit of {bound.name!r}, {quantity.unit!r}: {error}. "
+            f"Write the bound in {quantity.unit or 'no unit'}.",
+            field,
+        ) from None
 
 
 def _check_budget(spec: CampaignSpec, fidelities: tuple[str, ...]) -> None:
@@ -173,10 +184,15 @@ def _check_budget(spec: CampaignSpec, fidelities: tuple[str, ...]) -> None:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"The limits here are {', '.join(known)}."
             raise SpecError(f"there is no limit or fidelity {name!r}. {hint}", ("budget", name))
-    bounded = spec.budget.labels or spec.budget.cost or spec.budget.wall_time or fidelities[-1] in spec.budget.fidelities
+    bounded = (
+        spec.budget.labels or spec.budget.cost or spec.budget.wall_time or fidelities[-1] in spec.budget.fidelities
+    )
     if not bounded:
-        raise SpecError(f"nothing limits the target fidelity {fidelities[-1]!r}, so the campaign would never end. "
-                        f"Add 'labels', 'cost', 'wall_time' or {fidelities[-1]!r}.", ("budget",))
+        raise SpecError(
+            f"nothing limits the target fidelity {fidelities[-1]!r}, so the campaign would never end. "
+            f"Add 'labels', 'cost', 'wall_time' or {fidelities[-1]!r}.",
+            ("budget",),
+        )
 
 
 def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, ...], str]:

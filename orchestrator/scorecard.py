@@ -30,7 +30,13 @@ class Scorecard:
         """The scorecard of a problem whose oracle has these outputs."""
         units = {name: quantity.unit for name, quantity in outputs.items()}
         return cls(
-            problem.goal, problem.objective, problem.maximize, problem.fidelities, problem.costs, units, problem.constraints
+            problem.goal,
+            problem.objective,
+            problem.maximize,
+            problem.fidelities,
+            problem.costs,
+            units,
+            problem.constraints,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,8 +92,11 @@ class Scorecard:
     def ranked(self, labels: Iterable[LabelRecord]) -> list[LabelRecord]:
         """Feasible labels at the target fidelity, the best first; the earlier of two equal ones first."""
         sign = -1.0 if self.maximize else 1.0
-        judged = [(sign * value, label.sequence, label) for label in labels
-                  if (value := self.value(label)) is not None and self.feasible(label)]
+        judged = [
+            (sign * value, label.sequence, label)
+            for label in labels
+            if (value := self.value(label)) is not None and self.feasible(label)
+        ]
         return [label for _, _, label in sorted(judged, key=lambda item: item[:2])]
 
     def best_so_far(self, labels: Sequence[LabelRecord]) -> list[float]:

@@ -44,13 +44,16 @@ def plan_slots(nodes: list[Node], resources: Resources, wanted: int | None) -> i
     fit = sum(slots_on(node, resources) for node in nodes)
     if fit == 0 or (wanted is not None and wanted > fit):
         has = "; ".join(
-            f"{node.address}: " + ", ".join(f"{k} {_amount(k, v)}" for k, v in sorted(node.resources.items()) if _shown(k))
+            f"{node.address}: "
+            + ", ".join(f"{k} {_amount(k, v)}" for k, v in sorted(node.resources.items()) if _shown(k))
             for node in nodes
         )
         asked = ", ".join(f"{k} {_amount(k, v)}" for k, v in demand(resources).items())
         what = "One slot does not fit on any node" if fit == 0 else f"{wanted} slots were asked for and {fit} fit"
-        raise ClusterError(f"{what}. A slot needs {asked or 'nothing'}; the cluster has {has or 'no live node'}. "
-                           "Lower oracle.resources or workers.slots, or join a larger cluster with --address.")
+        raise ClusterError(
+            f"{what}. A slot needs {asked or 'nothing'}; the cluster has {has or 'no live node'}. "
+            "Lower oracle.resources or workers.slots, or join a larger cluster with --address."
+        )
     return fit if wanted is None else wanted
 
 
@@ -81,7 +84,10 @@ def connect(address: str | None, *, num_cpus: int | None = None) -> list[Node]:
     address = address or os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         options: dict[str, Any] = {
-            "namespace": "theoros", "log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True
+            "namespace": "theoros",
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+            "configure_logging": True,
         }
         if address:
             options["address"] = address
@@ -91,7 +97,9 @@ def connect(address: str | None, *, num_cpus: int | None = None) -> list[Node]:
         try:
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise ClusterError(f"Ray could not be {'reached at ' + address if address else 'started'}: {error}") from error
+            raise ClusterError(
+                f"Ray could not be {'reached at ' + address if address else 'started'}: {error}"
+            ) from error
     return live_nodes()
 
 

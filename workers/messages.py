@@ -1,4 +1,4 @@
-"""What passes between an orchestrator, a slot and the child process that runs the oracle: JSON data in both directions."""
+"""What passes between an orchestrator, a slot and the child process that runs the oracle: JSON data both ways."""
 
 from __future__ import annotations
 

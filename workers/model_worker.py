@@ -35,7 +35,9 @@ class ModelWorker:
             registry.proposer(name)
         registry.acquisition(plan.acquisition)
 
-    def train(self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Belief | None) -> tuple[Belief, FitReport]:
+    def train(
+        self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Belief | None
+    ) -> tuple[Belief, FitReport]:
         """See `theoros.workers.modelling.train`."""
         return modelling.train(self._plan, dataset, sequences, seed=seed, previous=previous)
 
@@ -87,15 +89,18 @@ class SupervisedModelWorker:
         self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Any
     ) -> tuple[Any, FitReport]:
         """Train; returns a Ray reference to the belief, which stays in the object store, and the report."""
-        return await self._call("train", dataset, sequences, seed, previous, returns=2)
+        trained: tuple[Any, FitReport] = await self._call("train", dataset, sequences, seed, previous, returns=2)
+        return trained
 
     async def propose(self, *arguments: Any) -> list[Proposal]:
         """See `ModelWorker.propose`."""
-        return await self._call("propose", *arguments)
+        proposals: list[Proposal] = await self._call("propose", *arguments)
+        return proposals
 
     async def select(self, *arguments: Any) -> Decided:
         """See `ModelWorker.select`."""
-        return await self._call("select", *arguments)
+        decided: Decided = await self._call("select", *arguments)
+        return decided
 
     async def _call(self, method: str, *arguments: Any, returns: int = 1) -> Any:
         for _ in range(2):

@@ -78,8 +78,14 @@ def train(
     )
     belief = Belief(model, dataset, frozenset(sequences))
     report = FitReport(
-        model.name, model.n_labels, belief.sequences, model.fell_back, model.message, dict(model.hyperparameters()),
-        checks, time.perf_counter() - started,
+        model.name,
+        model.n_labels,
+        belief.sequences,
+        model.fell_back,
+        model.message,
+        dict(model.hyperparameters()),
+        checks,
+        time.perf_counter() - started,
     )
     return belief, report
 

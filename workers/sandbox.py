@@ -1,4 +1,4 @@
-"""A killable home for an oracle: a child process in a process group of its own, with deadline, memory limit and output."""
+"""A killable home for an oracle: a child process with a deadline, a memory limit and captured output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OracleDidNotStart(RuntimeError):
 
 
 class _Tail:
-    """Drains a stream and keeps its last bytes, so that a child that prints a gigabyte fills neither disk nor memory."""
+    """Drains a stream and keeps its end, so that a child that prints a gigabyte fills neither disk nor memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._chunks: deque[bytes] = deque()
@@ -96,7 +96,8 @@ class Sandbox:
             start_new_session=True,
         )
         theirs.close()
-        assert self._child.stdout is not None and self._child.stderr is not None
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
         self._stdout, self._stderr = _Tail(self._child.stdout), _Tail(self._child.stderr)
         self._channel, self._buffer = ours, bytearray()
         self._send(self._setup)
@@ -129,7 +130,7 @@ class Sandbox:
         self._channel.close()
 
     def cancel(self) -> None:
-        """Kill the running evaluation from another thread; `evaluate` then returns an outcome of class ``cancelled``."""
+        """Kill the running evaluation from another thread; `evaluate` then returns the outcome ``cancelled``."""
         self._cancelled = True
         child = self._child
         if child is not None:
@@ -156,16 +157,16 @@ class Sandbox:
             if not isinstance(message, dict) or self._resources.isolate:
                 self.kill()
         if not isinstance(message, dict):
-            outcome = replace(
-                outcome, wall_seconds=time.perf_counter() - started, pid=pid, host=socket.gethostname()
-            )
+            outcome = replace(outcome, wall_seconds=time.perf_counter() - started, pid=pid, host=socket.gethostname())
         return replace(outcome, stdout=self._stdout.take(), stderr=self._stderr.take())
 
     def _outcome(self, request: EvaluationRequest, message: dict[str, Any] | OracleFailure | None) -> Outcome:
         if isinstance(message, dict):
             return Outcome(**message)
         if self._cancelled:
-            return Outcome(request.token, request.fidelity, failure_class="cancelled", message="cancelled while running")
+            return Outcome(
+                request.token, request.fidelity, failure_class="cancelled", message="cancelled while running"
+            )
         if message is None:
             message = WorkerLost(self._epitaph())
         return Outcome(request.token, request.fidelity, failure_class=message.failure_class, message=str(message))
@@ -214,7 +215,9 @@ class Sandbox:
                 next_look = now + _POLL
                 if (used := self._resident_bytes()) > self._resources.memory:
                     granted = self._resources.memory / 2**20
-                    return MemoryExceeded(f"The evaluation used {used / 2**20:.0f} MiB; {granted:.0f} MiB were granted.")
+                    return MemoryExceeded(
+                        f"The evaluation used {used / 2**20:.0f} MiB; {granted:.0f} MiB were granted."
+                    )
 
     def _resident_bytes(self) -> int:
         """Resident memory of the child and all that it started."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import context
+
 from theoros.db.schema import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)

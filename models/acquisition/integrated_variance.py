@@ -59,7 +59,7 @@ class _VarianceDrop(FeatureAcquisition):
         inputs = self.process.inputs(features, self.target)
         _, variance = self.process.posterior.moments(inputs)
         covariance = self.process.posterior.covariance(self.references, inputs)
-        return covariance.square().mean(0) / (variance + self.process.noise[-1])
+        return covariance.square().mean(0) / (variance + self.process.noise)
 
 
 def mean_variance(acquisition: FeatureAcquisition) -> float:

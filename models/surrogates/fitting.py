@@ -21,10 +21,12 @@ ModelFactory = Callable[[float], SingleTaskGP]
 
 #: Smallest noise variances (relative to the outputs' variance) that are tried in turn.
 NOISE_FLOORS = (1e-6, 1e-4, 1e-2)
-MAX_ITERATIONS = 200
+#: For L-BFGS-B on the negative log posterior per label: steps that gain less say nothing about the data, and flat
+#: directions (the length scale of an idle parameter) would else be followed for long.
+OPTIONS = {"maxiter": 150, "ftol": 1e-7, "gtol": 1e-4}
 
 
-class FitFailed(Exception):  # noqa: N818  # named as theoros.oracles.failures names its own
+class FitFailed(Exception):  # named as theoros.oracles.failures names its own
     """No start led to a finite likelihood; the message lists why."""
 
 
@@ -80,7 +82,7 @@ def _attempt(
         likelihood.train()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = fit_gpytorch_mll_scipy(likelihood, options={"maxiter": MAX_ITERATIONS}, timeout_sec=seconds)
+            result = fit_gpytorch_mll_scipy(likelihood, options=OPTIONS, timeout_sec=seconds)
         state = {name: value.detach().cpu().clone() for name, value in parameters_of(model).items()}
         loss = float(result.fval)
         if not math.isfinite(loss) or not all(bool(value.isfinite().all()) for value in state.values()):

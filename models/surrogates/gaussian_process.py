@@ -18,6 +18,8 @@ from theoros.models.surrogates.posterior import Posterior
 from theoros.models.surrogates.structure import Structure, readable
 from theoros.oracles.candidate import Candidate
 
+#: The parameter that holds the logarithm of the noise variance above its floor.
+NOISE = "likelihood.noise_covar.raw_noise"
 #: Noise variance, relative, of a model that could not be fitted: it believes little.
 PRIOR_NOISE = 1e-2
 
@@ -26,14 +28,14 @@ PRIOR_NOISE = 1e-2
 class OutputModel:
     """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f.
 
-    `offset`, `scale` and `noise` (the standardised variance of a label) hold one number for each fidelity.
+    `offset` and `scale` hold one number for each fidelity; `noise` is the standardised variance of a label.
     """
 
     structure: Structure
     posterior: Posterior
     offset: Array
     scale: Array
-    noise: Array
+    noise: float
     state: State = field(repr=False)
     hyperparameters: Mapping[str, Any] = field(repr=False)
 
@@ -186,9 +188,12 @@ class GaussianProcess:
                 gram = structure_gram(X[:, : structure.dimension])
             rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
             X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
+        starts = [start.state] if start is not None else []
+        if structure.tasks > 1:
+            starts.append(structure.unrelated())
         fit = fit_hyperparameters(
             lambda floor: structure.model(X, y, floor, gram),
-            [start.state] if start is not None else [],
+            starts,
             seed=seed,
             seconds=self.seconds,
         )
@@ -282,17 +287,10 @@ def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state
     load_state(mean, {k.removeprefix("mean_module."): v for k, v in state.items() if k.startswith("mean_module.")})
     kernel.requires_grad_(False).eval()
     mean.requires_grad_(False).eval()
-    fitted = state.get("likelihood.noise_covar.raw_noise", torch.full((structure.tasks,), PRIOR_NOISE))
-    noise = np.maximum(fitted.double().flatten().numpy(), floor)
+    noise = floor + float(state[NOISE].exp()) if NOISE in state else PRIOR_NOISE
     y = labels.standardised.unsqueeze(-1)
     try:
-        posterior = Posterior.of(
-            kernel,
-            mean,
-            labels.inputs(structure),
-            y,
-            torch.from_numpy(noise[labels.fidelity if structure.tasks > 1 else np.zeros(len(y), dtype=np.int64)]),
-        )
+        posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, torch.full((len(y),), noise, dtype=y.dtype))
     except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
         raise FitFailed(f"{type(error).__name__}: {error}") from error
     names = tuple(column.name for column in encoder.columns) if isinstance(encoder, ParameterEncoder) else ()

@@ -29,7 +29,7 @@ OUTPUTS: dict[str, Quantity] = {
 }
 
 
-class MissingOutput(ValueError):  # noqa: N818 (reads as what is wrong, like the classes of failure)
+class MissingOutput(ValueError):
     """An output that isn't known, or that a level of the ladder can't give."""
 
 

@@ -51,9 +51,7 @@ class Dispatcher(Agent):
 
     handles: ClassVar = (Started, Decided, StopRequested)
 
-    def __init__(
-        self, bus: Bus, gateway: Gateway, plan: Plan, start_slot: Callable[[], Any], n_slots: int
-    ) -> None:
+    def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, start_slot: Callable[[], Any], n_slots: int) -> None:
         super().__init__(bus)
         self._db, self._plan, self._start_slot = gateway, plan, start_slot
         self._slots = [_Slot(f"slot-{i}", None) for i in range(n_slots)]
@@ -185,7 +183,10 @@ class Dispatcher(Agent):
             reason = _reason(error)
             await self._replace(slot, reason)
             return Outcome(
-                request.token, request.fidelity, failure_class="infrastructure", message=f"The worker was lost: {reason}"
+                request.token,
+                request.fidelity,
+                failure_class="infrastructure",
+                message=f"The worker was lost: {reason}",
             )
         return outcome
 

@@ -27,7 +27,9 @@ class Learner(Agent):
 
     handles: ClassVar = (Started, EvaluationEnded)
 
-    def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, trainer: SupervisedModelWorker, checks: list[Check], version: int) -> None:
+    def __init__(
+        self, bus: Bus, gateway: Gateway, plan: Plan, trainer: SupervisedModelWorker, checks: list[Check], version: int
+    ) -> None:
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
         self._checks, self._version = checks, version
@@ -53,7 +55,9 @@ class Learner(Agent):
             horizon = await self._resumed_horizon()
         labels = [label for label in labels if horizon is None or label.sequence <= horizon]
         sequences = frozenset(label.sequence for label in labels)
-        fitted_once = self._belief is not None and self._plan.spec.train_once and len(labels) >= self._plan.initial_decisions
+        fitted_once = (
+            self._belief is not None and self._plan.spec.train_once and len(labels) >= self._plan.initial_decisions
+        )
         if len(labels) >= self._plan.first_fit and sequences != self._learned and not fitted_once:
             await self._fit(labels)
         reached = horizon if horizon is not None else max(sequences, default=0)

@@ -27,7 +27,6 @@ from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers.model_worker import SupervisedModelWorker
 
-
 #: So many choices in a row may fail, each replaced by a plain proposal, before the campaign is interrupted.
 _MOST_FAILURES = 5
 
@@ -105,7 +104,7 @@ class Selector(Agent):
         return spec.train_once or labels - len(model.sequences) <= self._n_slots + spec.workers.lookahead
 
     def _model_for(self, horizon: int | None) -> ModelUpdated | None:
-        """The latest model; on the strict schedule the first that has learned all up to `horizon`, if there is one yet."""
+        """The latest model; on the strict schedule the first that has learned all up to `horizon`, if there is one."""
         if horizon is None:
             return self._latest
         self._models = {h: model for h, model in self._models.items() if h >= horizon}
@@ -121,7 +120,9 @@ class Selector(Agent):
         choices, seconds = await self._choices(ready)
         guided = wanted.model is not None and any(choice.acquisition for choice in choices)
         version = wanted.model.version if wanted.model is not None and guided else None
-        decisions = [decision_record(self._plan, choice, version, (ready.seconds + seconds) / len(choices)) for choice in choices]
+        decisions = [
+            decision_record(self._plan, choice, version, (ready.seconds + seconds) / len(choices)) for choice in choices
+        ]
         evaluations = await self._db.enqueue(decisions, self._plan.required) if decisions else []
         self._wanted = 0  # whoever still misses decisions says so again when it hears of these
         self.inbox = deque(message for message in self.inbox if not isinstance(message, QueueShort))

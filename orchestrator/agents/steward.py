@@ -57,7 +57,9 @@ class Steward(Agent):
             case ModelUpdated(error=error) if error is not None:
                 limit = self._plan.spec.stop.error
                 if limit is not None and error <= limit and await self._enough_for_error():
-                    self._stop(f"the model's error on labels it had not seen is {error:.4g}, at most {limit:g} was asked")
+                    self._stop(
+                        f"the model's error on labels it had not seen is {error:.4g}, at most {limit:g} was asked"
+                    )
             case Notice(kind=kind, message=text):
                 await self._db.event(kind, text)
 
@@ -96,8 +98,11 @@ class Steward(Agent):
         if now - self._last_sign > SILENCE + self._plan.resources.timeout:
             self._last_sign = now
             progress = await self._db.progress(self._plan.cost_table)
-            await self._db.event("no_progress", f"nothing has happened for {SILENCE:g} s beyond an evaluation's deadline; "
-                                 f"{progress.total('running')} running, {progress.total('queued')} queued")
+            await self._db.event(
+                "no_progress",
+                f"nothing has happened for {SILENCE:g} s beyond an evaluation's deadline; "
+                f"{progress.total('running')} running, {progress.total('queued')} queued",
+            )
 
     async def _end_when_nothing_is_left(self) -> None:
         if self._exhausted is None:

@@ -36,7 +36,9 @@ def query(
 def export(
     name: Name,
     to: Annotated[Literal["csv", "parquet", "extxyz", "ase-db"], typer.Option("--to", help="Format.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File; default NAME with a fitting suffix.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File; default NAME with a fitting suffix.")
+    ] = None,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
     """Write a campaign's labels to a file."""

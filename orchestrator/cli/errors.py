@@ -23,6 +23,8 @@ def exit_code(error: Exception) -> int | None:
     from theoros.orchestrator.spec.errors import SpecError
     from theoros.workers.cluster import ClusterError
 
-    if isinstance(error, SpecError | CampaignNotFound | DatabaseNotFound | NothingToExport | QueryFailed | ClusterError):
+    if isinstance(
+        error, SpecError | CampaignNotFound | DatabaseNotFound | NothingToExport | QueryFailed | ClusterError
+    ):
         return 2
     return 1 if isinstance(error, StoreError) else None

@@ -38,15 +38,33 @@ def show(which: Which) -> None:
     _, oracle = _load(which)
     console = Console()
     console.print(f"[bold]{oracle.name}[/] (answers version {oracle.cache_version})", highlight=False, soft_wrap=True)
-    console.print(f"  candidates: {oracle.space.kind if oracle.space is not None else 'as the campaign says'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  candidates: {oracle.space.kind if oracle.space is not None else 'as the campaign says'}",
+        highlight=False,
+        soft_wrap=True,
+    )
     for name, quantity in oracle.outputs.items():
         shape = f" {list(quantity.shape)}" if quantity.shape else ""
-        console.print(f"  output {name}{shape}: {quantity.unit or 'no unit'}  {quantity.description}", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"  output {name}{shape}: {quantity.unit or 'no unit'}  {quantity.description}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     for fidelity in oracle.fidelities:
-        console.print(f"  fidelity {fidelity.name}: cost {fidelity.cost:g}  {fidelity.description}", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"  fidelity {fidelity.name}: cost {fidelity.cost:g}  {fidelity.description}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     need = oracle.resources
     memory = f", {need.memory / 2**30:.1f} GiB" if need.memory else ""
-    console.print(f"  needs {need.num_cpus:g} processors, {need.num_gpus:g} GPUs{memory}, at most {need.timeout:g} s", highlight=False, soft_wrap=True)
+    console.print(
+        f"  needs {need.num_cpus:g} processors, {need.num_gpus:g} GPUs{memory}, at most {need.timeout:g} s",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("check")
@@ -78,4 +96,6 @@ def _load(which: str) -> tuple[OracleReference, Oracle]:
     try:
         return reference, reference.load()
     except (ValueError, OracleFailure) as error:
-        raise SpecError(f"{error} Options can be given in a campaign file: theoros oracles check FILE.", (which,)) from error
+        raise SpecError(
+            f"{error} Options can be given in a campaign file: theoros oracles check FILE.", (which,)
+        ) from error

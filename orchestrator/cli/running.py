@@ -18,7 +18,9 @@ File = Annotated[Path, typer.Argument(help="The campaign file (YAML).", show_def
 Controls = Annotated[
     str, typer.Option("--with-control", help="Controls to run after it: 'random', 'train-once', or both with a comma.")
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="If the name is taken, run under the next free one (NAME-2, ...).")]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="If the name is taken, run under the next free one (NAME-2, ...).")
+]
 
 
 def run(
@@ -42,7 +44,11 @@ def run(
         spec = spec.model_copy(update={"campaign": free_name(spec.campaign, database)})
     console = Console()
     campaign = Campaign(spec, database, base=base, file=file.name)
-    console.print(f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})", highlight=False, soft_wrap=True)
+    console.print(
+        f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})",
+        highlight=False,
+        soft_wrap=True,
+    )
     _finish(campaign, console, address, controls, results)
 
 
@@ -68,7 +74,9 @@ def resume(
 def stop(
     name: Name,
     database: Database = DEFAULT_DATABASE,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Kill running evaluations instead of waiting for them.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Kill running evaluations instead of waiting for them.")
+    ] = False,
 ) -> None:
     """Ask a running campaign to stop; `theoros resume NAME` goes on with it later."""
     from theoros.db import Store
@@ -83,9 +91,7 @@ def stop(
     print(f"Go on later with: theoros resume {name} --database {database}")
 
 
-def _finish(
-    campaign: Campaign, console: Console, address: str | None, controls: list[str], results: Path
-) -> None:
+def _finish(campaign: Campaign, console: Console, address: str | None, controls: list[str], results: Path) -> None:
     """Run a campaign and then its controls, report, and set the exit code: 0 finished, 3 stopped before the end."""
     from theoros.orchestrator.control import make_control
     from theoros.orchestrator.report.final import print_report

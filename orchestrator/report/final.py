@@ -55,15 +55,19 @@ def _cell(value: object) -> str:
 
 
 def compare(store: Store, campaign: str, control: str) -> str:
-    """One sentence: what the control found at the same cost, and after how many labels the campaign had found better."""
+    """One sentence: what the control found at the same cost, and when the campaign had found as good."""
     card = scorecard(store, campaign)
     own, other = (card.best_so_far(store.label_records(name)) for name in (campaign, control))
     own, other = [x for x in own if x == x], [x for x in other if x == x]
     if not own or not other:
         return f"{control} found nothing feasible."
     unit = card.units.get(card.objective, "")
-    reached = next((i for i, x in enumerate(own, start=1) if (x >= other[-1] if card.maximize else x <= other[-1])), None)
-    text = f"{control}: best {other[-1]:.5g} {unit} in {len(other)} labels; {campaign}: {own[-1]:.5g} {unit} in {len(own)}"
+    reached = next(
+        (i for i, x in enumerate(own, start=1) if (x >= other[-1] if card.maximize else x <= other[-1])), None
+    )
+    text = (
+        f"{control}: best {other[-1]:.5g} {unit} in {len(other)} labels; {campaign}: {own[-1]:.5g} {unit} in {len(own)}"
+    )
     return text + (f", and as good as the control's best after {reached}." if reached else ".")
 
 
@@ -77,5 +81,6 @@ def print_model(console: Console, store: Store, campaign: str) -> None:
         console.print(
             f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
             f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals",
-            highlight=False, soft_wrap=True,
+            highlight=False,
+            soft_wrap=True,
         )

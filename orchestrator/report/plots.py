@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theoros.db import Store
 from theoros.orchestrator.report.best import scorecard
+from theoros.orchestrator.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
@@ -28,7 +31,7 @@ def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
     own = checks[checks["output"] == card.objective] if len(checks) else checks
     if len(own) >= 3:
         mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
-        paths.append(_predictions(card.name_of(card.objective), mean, std, observed, folder / "predictions.png"))
+        paths.append(_predictions(card, own, folder / "predictions.png"))
         paths.append(_calibration(mean, std, observed, folder / "calibration.png"))
     if (grid := _molecules(store, campaign, folder / "molecules.png")) is not None:
         paths.append(grid)
@@ -84,13 +87,18 @@ def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
         axes.plot(*zip(*points, strict=True), label=name)
 
 
-def _predictions(label: str, mean: Sequence[float], std: Sequence[float], observed: Sequence[float], path: Path) -> Path:
+def _predictions(card: Scorecard, checks: pd.DataFrame, path: Path) -> Path:
     figure, axes = _figure(4.6, 4.4)
-    axes.errorbar(observed, mean, yerr=1.645 * np.asarray(std), fmt="o", ms=4, lw=0.8, alpha=0.7)
-    low, high = min(*observed, *mean), max(*observed, *mean)
-    axes.plot([low, high], [low, high], "k--", lw=1)
-    axes.set_xlabel(f"observed {label}")
+    for fidelity, own in checks.groupby("fidelity"):
+        axes.errorbar(
+            own["observed"], own["mean"], yerr=1.645 * own["std"], fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity
+        )
+    ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
+    axes.plot(ends, ends, "k--", lw=1)
+    axes.set_xlabel(f"observed {card.name_of(card.objective)}")
     axes.set_ylabel("predicted before it was seen (90 % interval)")
+    if len(card.fidelities) > 1:
+        axes.legend()
     return _save(figure, path)
 
 
@@ -120,6 +128,7 @@ def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | N
     molecules = [Chem.MolFromSmiles(label.candidate.data["smiles"]) for label in labels]
     unit = card.units.get(card.objective, "")
     legends = [f"{i}. {card.value(label):.4g} {unit}" for i, label in enumerate(labels, start=1)]
-    image = Draw.MolsToGridImage(molecules, molsPerRow=4, subImgSize=(260, 220), legends=legends, returnPNG=True)
+    draw: Any = Draw.MolsToGridImage
+    image = draw(molecules, molsPerRow=4, subImgSize=(260, 220), legends=legends, returnPNG=True)
     path.write_bytes(image if isinstance(image, bytes) else image.data)
     return path

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-
 def status_table(store: Store) -> pd.DataFrame:
     """One row per campaign.
 
@@ -28,7 +27,6 @@ def status_table(store: Store) -> pd.DataFrame:
         card = scorecard(store, record.name)
         progress = store.progress(record.name, card.cost_table)
         decisions = store.decisions(record.name)
-        seconds = decisions.drop_duplicates("sequence")["seconds"] if len(decisions) else []
         rows.append(
             {
                 "campaign": record.name,
@@ -40,7 +38,7 @@ def status_table(store: Store) -> pd.DataFrame:
                 "failed": progress.total("failed") + progress.total("abandoned"),
                 "cost": float(progress.cost),
                 "worker use": worker_use(store, record.name),
-                "decision (s)": float(pd.Series(seconds).median()) if len(seconds) else float("nan"),
+                "decision (s)": float(decisions.drop_duplicates("sequence")["seconds"].median()),
             }
         )
     table = pd.DataFrame(rows)
@@ -66,14 +64,26 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     record, card = store.campaign(name), scorecard(store, name)
     progress = store.progress(name, card.cost_table)
     reason = f" ({record.stop_reason})" if record.stop_reason else ""
-    console.print(f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}", highlight=False, soft_wrap=True)
+    console.print(
+        f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}",
+        highlight=False,
+        soft_wrap=True,
+    )
     for bound in card.constraints:
-        console.print(f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}", highlight=False, soft_wrap=True)
+        console.print(
+            f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for fidelity in card.fidelities:
         counts = ", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n)
         console.print(f"  {fidelity}: {counts or 'nothing asked yet'}", highlight=False, soft_wrap=True)
-    console.print(f"  cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running, worker use "
-                  f"{worker_use(store, name):.0%}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running, worker use "
+        f"{worker_use(store, name):.0%}",
+        highlight=False,
+        soft_wrap=True,
+    )
     failures: dict[str, int] = {}
     for evaluation in store.evaluations(name, ["abandoned", "failed"]):
         key = f"{evaluation.failure_class}: {(evaluation.message or '').splitlines()[0] if evaluation.message else ''}"
@@ -82,4 +92,9 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
         console.print(f"  failed {n} x {key}", highlight=False, soft_wrap=True, markup=False)
     print_model(console, store, name)
     for event in store.events(name, limit=5):
-        console.print(f"  {event.created_at:%Y-%m-%d %H:%M:%S} {event.kind}: {event.message}", highlight=False, soft_wrap=True, markup=False)
+        console.print(
+            f"  {event.at:%Y-%m-%d %H:%M:%S} {event.kind}: {event.message}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )

@@ -17,7 +17,7 @@ class _Frozen(BaseModel):
 
 
 class OracleSpec(_Frozen):
-    """Who is asked: a built-in oracle, an entry point, or ``module:Name``, with its options as they stand in the file."""
+    """Who is asked: a built-in oracle, an entry point, or ``module:Name``, with the options that the file gives."""
 
     reference: str
     options: dict[str, Any] = Field(default_factory=dict)

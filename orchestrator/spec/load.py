@@ -22,7 +22,7 @@ def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     keys: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in keys:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
         keys.add(key)
@@ -49,7 +49,9 @@ def load_spec(path: Path) -> CampaignSpec:
     finally:
         loader.dispose()
     if not isinstance(data, dict):
-        raise SpecError("the file is not a mapping of fields; a campaign file begins like 'campaign: my-name'.", file=name)
+        raise SpecError(
+            "the file is not a mapping of fields; a campaign file begins like 'campaign: my-name'.", file=name
+        )
     return spec_from_dict(data, file=name)
 
 
@@ -88,7 +90,9 @@ def _message(error: Any, field: tuple[str | int, ...]) -> str:
         return f"there is no such field. {hint}"
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     given = error.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool | None) and repr(given) not in text else ""
+    shown = (
+        f" (got {given!r})" if isinstance(given, str | int | float | bool | None) and repr(given) not in text else ""
+    )
     if error["type"] == "string_pattern_mismatch":
         return f"a name has letters, digits, '.', '_' and '-' only, and starts with a letter or digit{shown}."
     return f"{text[:1].lower()}{text[1:]}{shown}."

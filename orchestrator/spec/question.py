@@ -27,8 +27,10 @@ def parse_bound(text: str) -> Bound:
     """Read ``"gap >= 4 eV"``; raises ValueError that shows how to write it."""
     match = _CONSTRAINT.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is not a constraint; write NAME <= NUMBER or NAME >= NUMBER with an optional unit, "
-                         "for example 'gap >= 4 eV'")
+        raise ValueError(
+            f"{text!r} is not a constraint; write NAME <= NUMBER or NAME >= NUMBER with an optional unit, "
+            "for example 'gap >= 4 eV'"
+        )
     name, op, value, unit = match.groups()
     return Bound(name, op if op.endswith("=") else op + "=", float(value), unit)
 

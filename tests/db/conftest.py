@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+
 from theoros.db import (
     AnswerRecord,
     CandidateRecord,

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+
 from theoros.db import ArtifactStore
 from theoros.db.artifacts import default_artifacts
 from theoros.db.engine import parse_url

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect
+
 from theoros.db.engine import open_read_only
 from theoros.db.schema import Base
 from theoros.db.views import VIEWS

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from theoros.db import Store, StoreError, filesystem
 from theoros.db.engine import open_engine, parse_url, safe_url
 from theoros.db.errors import DatabaseNotFound, DatabaseUnreachable, NetworkFileSystem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+
 from theoros.db import OutputValue, StoreError
 from theoros.db.errors import NothingToExport
 from theoros.db.export import export

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+
 from theoros.db import Store, upgrade_database
 from theoros.db import migrate as migrations
 from theoros.db.engine import open_engine

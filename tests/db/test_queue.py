@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from theoros.db import AttemptNotFound, Store
 from theoros.db.errors import StoreError
 

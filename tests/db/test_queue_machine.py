@@ -8,9 +8,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
-from theoros.db import Store
 
 from tests.db.conftest import Make
+from theoros.db import Store
 
 NAME = "machine"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from theoros.db import FailureRecord, Store, StoreError
 from theoros.db.errors import QueryFailed, StoreReadOnly
 

@@ -7,6 +7,7 @@ import sqlite3
 import psycopg
 import pytest
 from sqlalchemy import insert, text
+
 from theoros.db import engine as engines
 from theoros.db.clock import now
 from theoros.db.errors import DatabaseBusy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from theoros.db import CandidateRecord, OutputValue
 from theoros.db.wide import column_names
 

@@ -58,11 +58,16 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     with Store(database, read_only=True) as store:
-        before = {label.sequence: (label.candidate.hash, float(label.values["value"])) for label in store.label_records("victim")}
+        before = {
+            label.sequence: (label.candidate.hash, float(label.values["value"]))
+            for label in store.label_records("victim")
+        }
         decided = [(e.sequence, e.candidate.hash) for e in store.evaluations("victim")]
     assert len(before) >= kill_at
 
-    resumed = subprocess.run([THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+    resumed = subprocess.run(
+        [THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
 
     with Store(database, read_only=True) as store:
@@ -99,10 +104,14 @@ def test_a_second_orchestrator_is_refused_with_the_owner_named(tmp_path):
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
     try:
         wait_for(lambda: done(tmp_path / "t.db") >= 1)
-        second = subprocess.run([THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+        second = subprocess.run(
+            [THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True
+        )
         assert second.returncode == 1
         assert str(driver.pid) in second.stderr
-        stop = subprocess.run([THEOROS, "stop", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True)
+        stop = subprocess.run(
+            [THEOROS, "stop", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True
+        )
         assert "will stop" in stop.stdout
         assert driver.wait(timeout=120) == 3
     finally:

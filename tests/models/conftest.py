@@ -7,10 +7,63 @@ import torch
 from theoros.models.contract import Dataset, Point, Problem
 from theoros.oracles.spaces import Categorical, Integer, Library, Molecules, Ordinal, Parameters, Real
 
-SMILES = """C CC CCC CCCC CCO CCCO CC(C)O CO OCCO CC=O CC(C)=O CCC=O CC#N CCC#N C#CC CC=C C=CC=C c1ccccc1 Cc1ccccc1
-Oc1ccccc1 Nc1ccccc1 c1ccncc1 c1ccoc1 c1ccsc1 c1cc[nH]c1 C1CCCCC1 C1CCOC1 C1CCNC1 C1CC1 CC1CC1 CCN CCNC CN(C)C CCS
-CSC CS(C)=O CS(C)(=O)=O NC=O CC(N)=O CC(=O)O CC(=O)OC COC COCC FC(F)F FCC CCF OCC(F)F Fc1ccccc1 CC(C)C
-CC(C)(C)C C1CCCC1 CC(=O)CC(C)=O N#CCC#N COC(=O)C=C C[N+](=O)[O-]""".split()
+SMILES = [
+    "C",
+    "CC",
+    "CCC",
+    "CCCC",
+    "CCO",
+    "CCCO",
+    "CC(C)O",
+    "CO",
+    "OCCO",
+    "CC=O",
+    "CC(C)=O",
+    "CCC=O",
+    "CC#N",
+    "CCC#N",
+    "C#CC",
+    "CC=C",
+    "C=CC=C",
+    "c1ccccc1",
+    "Cc1ccccc1",
+    "Oc1ccccc1",
+    "Nc1ccccc1",
+    "c1ccncc1",
+    "c1ccoc1",
+    "c1ccsc1",
+    "c1cc[nH]c1",
+    "C1CCCCC1",
+    "C1CCOC1",
+    "C1CCNC1",
+    "C1CC1",
+    "CC1CC1",
+    "CCN",
+    "CCNC",
+    "CN(C)C",
+    "CCS",
+    "CSC",
+    "CS(C)=O",
+    "CS(C)(=O)=O",
+    "NC=O",
+    "CC(N)=O",
+    "CC(=O)O",
+    "CC(=O)OC",
+    "COC",
+    "COCC",
+    "FC(F)F",
+    "FCC",
+    "CCF",
+    "OCC(F)F",
+    "Fc1ccccc1",
+    "CC(C)C",
+    "CC(C)(C)C",
+    "C1CCCC1",
+    "CC(=O)CC(C)=O",
+    "N#CCC#N",
+    "COC(=O)C=C",
+    "C[N+](=O)[O-]",
+]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -72,8 +125,12 @@ def square():
 @pytest.fixture
 def mixed():
     return Parameters(
-        t=Real(1e-3, 1e2, log=True), n=Integer(1, 6), base=Categorical("a", "b", "c"), dose=Ordinal(1, 5, 25),
-        v=Real(-2, 2), dial=Real(0, 1, step=0.25),
+        t=Real(1e-3, 1e2, log=True),
+        n=Integer(1, 6),
+        base=Categorical("a", "b", "c"),
+        dose=Ordinal(1, 5, 25),
+        v=Real(-2, 2),
+        dial=Real(0, 1, step=0.25),
     )
 
 

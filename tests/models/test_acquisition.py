@@ -41,8 +41,14 @@ def fitted(square, make_problem, label, rng):
 def botorch_twin(model):
     """The same posterior as a BoTorch model in standardised units."""
     own = model.models[0].posterior
-    twin = SingleTaskGP(own.X, own.Y, train_Yvar=own.noise.unsqueeze(-1), covar_module=own.kernel,
-                        mean_module=own.mean, outcome_transform=None)
+    twin = SingleTaskGP(
+        own.X,
+        own.Y,
+        train_Yvar=own.noise.unsqueeze(-1),
+        covar_module=own.kernel,
+        mean_module=own.mean,
+        outcome_transform=None,
+    )
     return twin.eval()
 
 
@@ -72,9 +78,14 @@ def test_log_ei_with_pending_points_is_botorchs_noisy_ei(fitted):
     pending = [Point(candidate, problem.target) for candidate in new[:3]]
     own = LogExpectedImprovement(samples=1024).scorer(problem, model, dataset, pending, seed=0)(new[3:])
     reference = qLogNoisyExpectedImprovement(
-        botorch_twin(model), model.encode([p.candidate for p in dataset.points]),
-        sampler=SobolQMCNormalSampler(torch.Size([1024]), seed=0), X_pending=model.encode(new[:3]), fat=False,
-        tau_max=1e-4, tau_relu=1e-8, prune_baseline=False,
+        botorch_twin(model),
+        model.encode([p.candidate for p in dataset.points]),
+        sampler=SobolQMCNormalSampler(torch.Size([1024]), seed=0),
+        X_pending=model.encode(new[:3]),
+        fat=False,
+        tau_max=1e-4,
+        tau_relu=1e-8,
+        prune_baseline=False,
     )
     with torch.no_grad():
         expected = reference(model.encode(new[3:]).unsqueeze(-2)).numpy()
@@ -212,8 +223,9 @@ def test_every_acquisition_keeps_the_contract(fitted, name):
 @pytest.mark.parametrize("name", list(registry.ACQUISITIONS))
 def test_every_acquisition_works_over_two_fidelities(square, make_problem, label, join, rng, name):
     problem = make_problem(square, fidelities=("cheap", "truth"), costs=(0.1, 1.0))
-    dataset = join(label(problem, square.sample(8, rng), wave, fidelity="cheap"),
-                   label(problem, square.sample(5, rng), wave))
+    dataset = join(
+        label(problem, square.sample(8, rng), wave, fidelity="cheap"), label(problem, square.sample(5, rng), wave)
+    )
     model = GaussianProcess().fit(problem, dataset, seed=0)
     acquisition = registry.acquisition(name)
     assert check_acquisition(acquisition, problem, model, dataset, square.sample(10, rng)) == []

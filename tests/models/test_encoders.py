@@ -21,7 +21,8 @@ def test_numbers_lie_in_the_unit_interval_and_categories_are_indices(mixed):
     features = encoder.encode(mixed.sample(200, np.random.default_rng(1)))
     numeric = [i for i in range(encoder.dimension) if i not in encoder.categorical]
     assert features.dtype == torch.float64
-    assert 0 <= features[:, numeric].min() and features[:, numeric].max() <= 1
+    assert features[:, numeric].min() >= 0
+    assert features[:, numeric].max() <= 1
     assert set(features[:, encoder.categorical[0]].tolist()) == {0.0, 1.0, 2.0}
 
 
@@ -34,8 +35,14 @@ def test_a_logarithmic_parameter_is_even_in_its_logarithm():
 @given(st.lists(st.floats(0, 1), min_size=6, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_any_point_of_the_cube_decodes_to_a_valid_candidate_whose_features_decode_to_it(unit):
-    space = Parameters(a=Real(-3, 5), b=Real(1, 1000, log=True), c=Integer(-2, 9), d=Integer(1, 64, log=True),
-                       e=Real(0, 1, step=0.3), f=Real(2, 3))
+    space = Parameters(
+        a=Real(-3, 5),
+        b=Real(1, 1000, log=True),
+        c=Integer(-2, 9),
+        d=Integer(1, 64, log=True),
+        e=Real(0, 1, step=0.3),
+        f=Real(2, 3),
+    )
     encoder = ParameterEncoder.of(space)
     (candidate,) = encoder.decode(np.array([unit]))
     space.check(candidate)
@@ -57,9 +64,7 @@ def test_linear_constraints_hold_in_the_cube_exactly_where_they_hold_in_the_spac
     encoder = ParameterEncoder.of(space)
     inequalities, equalities = encoder.linear_constraints()
     points = np.random.default_rng(0).random((500, 2))
-    inside = [
-        all(float((torch.from_numpy(p)[i] * c).sum()) >= rhs for i, c, rhs in inequalities) for p in points
-    ]
+    inside = [all(float((torch.from_numpy(p)[i] * c).sum()) >= rhs for i, c, rhs in inequalities) for p in points]
     assert equalities == []
     assert [candidate is not None for candidate in encoder.decode(points)] == inside
     assert 0 < sum(inside) < 500
@@ -92,7 +97,8 @@ def test_a_table_is_scaled_by_its_own_ranges(table_library):
     assert isinstance(encoder, TableEncoder)
     features = encoder.encode([c for batch in table_library.iterate() for c in batch])
     number = next(i for i in range(2) if i not in encoder.categorical)
-    assert features[:, number].min() == 0 and features[:, number].max() == 1
+    assert features[:, number].min() == 0
+    assert features[:, number].max() == 1
 
 
 def test_a_kind_without_encoder_is_refused_with_advice():

@@ -53,8 +53,9 @@ def test_uncertainty_is_honest_on_draws_from_its_own_prior(make_problem):
         frequencies = draw.standard_normal(60) / 0.15
         f = lambda x: math.sqrt(2 / 60) * float(np.sum(weights * np.cos(frequencies * x + phases)))  # noqa: B023, E731
         candidates = space.sample(10, draw)
-        dataset = Dataset(tuple(Point(c, "truth") for c in candidates), ("y",),
-                          np.array([[f(c.data["x"])] for c in candidates]))
+        dataset = Dataset(
+            tuple(Point(c, "truth") for c in candidates), ("y",), np.array([[f(c.data["x"])] for c in candidates])
+        )
         new = space.sample(100, draw)
         prediction = GaussianProcess().fit(problem, dataset, seed=0).predict([Point(c, "truth") for c in new])
         error = np.abs(prediction.mean[:, 0] - [f(c.data["x"]) for c in new])
@@ -74,7 +75,9 @@ def test_noise_is_learned_when_the_oracle_is_noisy(square, make_problem, label, 
 def test_an_irrelevant_parameter_gets_a_longer_length_scale(make_problem, label, rng):
     space = Parameters(x=Real(0, 1), idle=Real(0, 1))
     problem = make_problem(space)
-    model = GaussianProcess().fit(problem, label(problem, space.sample(30, rng), lambda d: math.sin(6 * d["x"])), seed=0)
+    model = GaussianProcess().fit(
+        problem, label(problem, space.sample(30, rng), lambda d: math.sin(6 * d["x"])), seed=0
+    )
     scales = model.hyperparameters()["y"]["length_scales"]
     assert scales["idle"] > 5 * scales["x"]
 
@@ -94,9 +97,7 @@ def test_outputs_are_independent_and_each_uses_the_labels_that_have_it(square, m
     holed = full.values.copy()
     holed[10:, 1] = np.nan
     both = GaussianProcess().fit(problem, replace(full, values=holed), seed=0)
-    alone = GaussianProcess().fit(
-        make_problem(square), Dataset(full.points, ("y",), full.values[:, :1]), seed=0
-    )
+    alone = GaussianProcess().fit(make_problem(square), Dataset(full.points, ("y",), full.values[:, :1]), seed=0)
     new = at(problem, square.sample(20, rng))
     assert np.allclose(both.predict(new).mean[:, 0], alone.predict(new).mean[:, 0], atol=1e-3)
     assert np.abs(both.predict(new).mean[:, 1] - [100 - 50 * p.candidate.data["x"] for p in new]).max() < 1
@@ -199,9 +200,7 @@ class TestWhenFitsFail:
         fewer = Dataset(dataset.points[:8], dataset.outputs, dataset.values[:8])
         previous = GaussianProcess().fit(problem, fewer, seed=0)
         request.getfixturevalue("broken")
-        monkeypatch.setattr(
-            "theoros.models.surrogates.gaussian_process._without_fit", lambda *args: None
-        )
+        monkeypatch.setattr("theoros.models.surrogates.gaussian_process._without_fit", lambda *args: None)
         model = GaussianProcess().fit(problem, dataset, seed=0, previous=previous)
         assert model.fell_back
         assert model.n_labels == 8
@@ -240,7 +239,9 @@ class TestSeveralFidelities:
         alone = GaussianProcess().fit(problem, label(problem, true, smooth), seed=0).predict(at(problem, new))
         helped_model = GaussianProcess().fit(problem, both, seed=0)
         helped = helped_model.predict(at(problem, new))
-        assert np.sqrt(np.mean((helped.mean[:, 0] - truth) ** 2)) < 0.5 * np.sqrt(np.mean((alone.mean[:, 0] - truth) ** 2))
+        assert np.sqrt(np.mean((helped.mean[:, 0] - truth) ** 2)) < 0.5 * np.sqrt(
+            np.mean((alone.mean[:, 0] - truth) ** 2)
+        )
         assert helped.std.mean() < 0.6 * alone.std.mean()
         assert helped_model.hyperparameters()["y"]["fidelity_correlation"][0][1] > 0.8
 
@@ -279,8 +280,9 @@ def test_gp_keeps_the_contract(mixed, make_problem, label, rng):
 
 def test_matern_gp_keeps_the_contract_over_two_fidelities(square, make_problem, label, join, rng):
     problem = make_problem(square, fidelities=("cheap", "truth"), costs=(0.1, 1.0))
-    dataset = join(label(problem, square.sample(8, rng), smooth, fidelity="cheap"),
-                   label(problem, square.sample(6, rng), smooth))
+    dataset = join(
+        label(problem, square.sample(8, rng), smooth, fidelity="cheap"), label(problem, square.sample(6, rng), smooth)
+    )
     assert check_surrogate(GaussianProcess(kernel="matern"), problem, dataset) == []
 
 

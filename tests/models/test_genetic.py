@@ -20,7 +20,16 @@ from theoros.oracles.spaces import Molecules
 SPACE = Molecules(heavy_atoms=(1, 9))
 PARENTS = tuple(
     SPACE.candidate(smiles)
-    for smiles in ("CC(C)C(=O)OC", "c1ccncc1C", "OCC1CCCO1", "C[N+](=O)[O-]", "CS(=O)(=O)C", "N#CCC#N", "c1cc[nH]c1", "CSC")
+    for smiles in (
+        "CC(C)C(=O)OC",
+        "c1ccncc1C",
+        "OCC1CCCO1",
+        "C[N+](=O)[O-]",
+        "CS(=O)(=O)C",
+        "N#CCC#N",
+        "c1cc[nH]c1",
+        "CSC",
+    )
 )
 
 
@@ -87,7 +96,9 @@ def test_what_the_operators_do_to_small_molecules():
     assert {"C=C", "CC"} >= operated(mutations.change_order, "CC") == {"C=C"}
     assert operated(mutations.open_ring, "C1CC1") == {"CCC"}
     assert operated(mutations.close_ring, "CCC") == {"C1CC1"}
-    assert {"CN", "CO", "CF", "CS", "CC", "C=C", "C=N", "C=O", "C=S", "C#C", "C#N"} == operated(mutations.append_atom, "C")
+    assert {"CN", "CO", "CF", "CS", "CC", "C=C", "C=N", "C=O", "C=S", "C#C", "C#N"} == operated(
+        mutations.append_atom, "C"
+    )
     assert {"N", "O", "F", "S"} == operated(mutations.substitute_atom, "C")
 
 

@@ -25,8 +25,14 @@ def process(X, Y, noise=1e-3):
 
 def reference(X, Y, noise=1e-3):
     structure = Structure("rbf", 2)
-    model = SingleTaskGP(X, Y, train_Yvar=torch.full_like(Y, noise), covar_module=structure.kernel(priors=False),
-                         mean_module=structure.mean(priors=False), outcome_transform=None)
+    model = SingleTaskGP(
+        X,
+        Y,
+        train_Yvar=torch.full_like(Y, noise),
+        covar_module=structure.kernel(priors=False),
+        mean_module=structure.mean(priors=False),
+        outcome_transform=None,
+    )
     return model.eval()
 
 
@@ -81,7 +87,7 @@ def test_moments_are_differentiable(data):
 
 
 def test_the_same_point_twice_is_survived(data):
-    X, Y, new = data
+    X, Y, _new = data
     doubled = process(torch.cat([X, X[:3]]), torch.cat([Y, Y[:3]]), noise=EXACT).conditioned(X[:2], Y[:2])
     mean, variance = doubled.moments(X)
     assert torch.allclose(mean, Y, atol=1e-3)

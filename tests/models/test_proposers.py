@@ -40,9 +40,15 @@ def request_for(make_problem, label):
         acquisition = registry.acquisition(name)
         order = np.argsort(-dataset.values[:, 0])
         return ProposalRequest(
-            problem, wanted, 5, frozenset(p.candidate.hash for p in dataset.points),
-            labelled=tuple(dataset.points[i].candidate for i in order), model=model, acquisition=acquisition,
-            score=acquisition.scorer(problem, model, dataset, [], seed=0), dataset=dataset,
+            problem,
+            wanted,
+            5,
+            frozenset(p.candidate.hash for p in dataset.points),
+            labelled=tuple(dataset.points[i].candidate for i in order),
+            model=model,
+            acquisition=acquisition,
+            score=acquisition.scorer(problem, model, dataset, [], seed=0),
+            dataset=dataset,
         )
 
     return make
@@ -109,7 +115,10 @@ class TestLibraryRanking:
             problem = make_problem(library)
             assert check_proposer(LibraryRanking(), problem) == []
             score = lambda cs: np.array([len(c.text) for c in cs], dtype=float)  # noqa: E731
-            assert check_proposer(LibraryRanking(), problem, ProposalRequest(problem, 4, 0, frozenset(), score=score)) == []
+            assert (
+                check_proposer(LibraryRanking(), problem, ProposalRequest(problem, 4, 0, frozenset(), score=score))
+                == []
+            )
 
     def test_it_refuses_an_open_space(self, square, make_problem):
         with pytest.raises(ValueError, match="ranks a finite library"):
@@ -136,7 +145,9 @@ class TestAcquisitionOptimizer:
 
     @pytest.mark.parametrize("space", ["square", "mixed", "simplex", "half"])
     def test_it_keeps_the_contract(self, space, request_for, request):
-        asked = request_for(request.getfixturevalue(space), lambda d: next(v for v in d.values() if isinstance(v, float)))
+        asked = request_for(
+            request.getfixturevalue(space), lambda d: next(v for v in d.values() if isinstance(v, float))
+        )
         assert check_proposer(AcquisitionOptimizer(raw=128, restarts=3), asked.problem, asked) == []
 
     @pytest.mark.parametrize("name", ["thompson", "std", "random"])
@@ -170,7 +181,8 @@ def test_neighbours_change_every_row_and_stay_in_the_cube(mixed):
     features = encoder.encode(mixed.sample(100, rng)).numpy()
     moved = neighbours(encoder, features, 0.1, rng)
     numeric = [i for i in range(encoder.dimension) if i not in encoder.categorical]
-    assert (moved[:, numeric] >= 0).all() and (moved[:, numeric] <= 1).all()
+    assert (moved[:, numeric] >= 0).all()
+    assert (moved[:, numeric] <= 1).all()
     assert (moved != features).any(axis=1).mean() > 0.9
     assert all(candidate is not None for candidate in encoder.decode(moved))
 

@@ -39,7 +39,11 @@ def test_names_are_checked_without_torch():
 
 @pytest.mark.parametrize(
     ("build", "name", "meant"),
-    [(registry.surrogate, "gpp", "gp"), (registry.acquisition, "log_ie", "log_ei"), (registry.proposer, "sobl", "sobol")],
+    [
+        (registry.surrogate, "gpp", "gp"),
+        (registry.acquisition, "log_ie", "log_ei"),
+        (registry.proposer, "sobl", "sobol"),
+    ],
 )
 def test_a_slip_of_the_pen_is_answered_with_the_name_that_was_meant(build, name, meant):
     with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):

@@ -54,7 +54,7 @@ def make(version: str = "1", name: str = "f", settings: dict | None = None, leve
 
 
 def key(oracle_, x: float = 0.5) -> str:
-    return cache_key(oracle_, oracle_.space.candidate({"x": x}), oracle_.fidelities[0])
+    return cache_key(oracle_.name, oracle_.cache_version, oracle_.space.candidate({"x": x}), oracle_.fidelities[0])
 
 
 def test_equal_settings_share_answers_under_any_name_of_the_level():

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-PLUGIN = Path(__file__).parents[1] / "plugin"
 
 LOOK = """
 import json
@@ -32,25 +29,11 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plug-in as pip installs it."""
-    folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(PLUGIN, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
-         "--disable-pip-version-check", "--target", str(folder / "site"), str(folder / "source")],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
-    return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def seen(installed: Path) -> dict:
+def seen(installed_plugin: Path) -> dict:
     """What a fresh Python sees that has the plug-in on its path."""
     run = subprocess.run(
         [sys.executable, "-c", LOOK],
-        env={**os.environ, "PYTHONPATH": str(installed)},
+        env={**os.environ, "PYTHONPATH": str(installed_plugin)},
         capture_output=True,
         text=True,
         check=False,

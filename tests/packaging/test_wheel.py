@@ -27,7 +27,18 @@ def installed(tmp_path_factory) -> Path:
     """A virtual environment with nothing but the wheel in it; returns its site-packages."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            folder,
+            ROOT,
+        ],
         check=True,
     )
     (wheel,) = folder.glob("theoros-*.whl")
@@ -45,7 +56,9 @@ def test_the_installed_wheel_has_the_same_modules_as_the_tree(installed):
 
 def test_nothing_is_installed_outside_the_one_name(installed):
     """A wheel with a top-level `db` or `models` would collide with its users' own."""
-    top = {p.name for p in installed.iterdir() if not p.name.startswith(("_", "pip", "setuptools", "distutils", "pkg_"))}
+    top = {
+        p.name for p in installed.iterdir() if not p.name.startswith(("_", "pip", "setuptools", "distutils", "pkg_"))
+    }
     assert {name for name in top if not name.endswith(".dist-info")} == {"theoros"}
 
 

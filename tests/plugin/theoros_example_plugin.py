@@ -16,13 +16,14 @@ class Spring:
     cache_version = "1"
     deterministic = True
     outputs: Mapping[str, Quantity] = {"amplitude": Quantity("m", description="envelope of the swing")}
-    fidelities: tuple[Fidelity, ...] = (Fidelity("exact", settings={"model": "envelope"}),)
     resources = Resources(num_cpus=1, timeout=10)
 
     def __init__(self, *, time: float = 1.0, space: Space | None = None) -> None:
         if time < 0:
             raise ValueError(f"time {time} is negative. Give seconds after the release.")
         self.time = time
+        # What changes the answers stands in the settings: they tell cached answers of different times apart.
+        self.fidelities: tuple[Fidelity, ...] = (Fidelity("exact", settings={"time": time}),)
         self.space: Space = space or Parameters(
             mass=Real(0.1, 10, log=True, unit="kg"),
             damping=Real(0.0, 5.0, unit="kg/s"),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,8 +18,26 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate, NotConverged
 
 BEHAVIOURS = (
-    "answer", "pid", "invalid", "not_converged", "raise", "nan", "missing", "extra", "shape", "hang", "hang_in_c", "eat_memory",
-    "print", "kill_itself", "segfault", "exit", "fork", "scratch", "escape", "bad_details",
+    "answer",
+    "pid",
+    "invalid",
+    "not_converged",
+    "raise",
+    "nan",
+    "missing",
+    "extra",
+    "shape",
+    "hang",
+    "hang_in_c",
+    "eat_memory",
+    "print",
+    "kill_itself",
+    "segfault",
+    "exit",
+    "fork",
+    "scratch",
+    "escape",
+    "bad_details",
 )
 
 
@@ -27,7 +45,7 @@ class Naughty:
     name = "naughty"
     cache_version = "1"
     deterministic = True
-    outputs = {"value": Quantity("eV")}
+    outputs: ClassVar = {"value": Quantity("eV")}
     fidelities = (Fidelity("only"),)
     resources = Resources(num_cpus=1, timeout=20)
     space = Parameters(behaviour=Categorical(*BEHAVIOURS), note=Categorical("", *"abcdefgh"))
@@ -115,4 +133,4 @@ class Naughty:
 
     def _scratch(self, note: str) -> Answer:
         Path("litter.txt").write_text("x")
-        return Answer({"value": 1.0}, {"folder": os.getcwd()})
+        return Answer({"value": 1.0}, {"folder": str(Path.cwd())})

@@ -10,12 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from theoros.oracles.reference import OracleReference
+from tests.workers.conftest import request
 from theoros.oracles import Resources
+from theoros.oracles.reference import OracleReference
 from theoros.workers import spool
 from theoros.workers.sandbox import OUTPUT_TAIL, OracleDidNotStart, Sandbox
-
-from tests.workers.conftest import request
 
 
 def gone(pid: int, seconds: float = 5.0) -> bool:

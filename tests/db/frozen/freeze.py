@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from theoros.db import (
     AnswerRecord,
     CandidateRecord,

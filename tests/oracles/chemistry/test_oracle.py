@@ -113,9 +113,9 @@ def test_a_geometry_relaxed_at_a_cheap_level_serves_the_dear_one(molecule):
 
 def test_levels_that_differ_have_different_cache_keys_and_names_do_not_matter(molecule):
     first, second = PySCFOracle(fidelities=LADDER), PySCFOracle(fidelities=[LADDER[2] | {"name": "truth"}, LADDER[1]])
-    keys = [cache_key(first, molecule("O"), fidelity) for fidelity in first.fidelities]
+    keys = [cache_key(first.name, first.cache_version, molecule("O"), fidelity) for fidelity in first.fidelities]
     assert len(set(keys)) == 3
-    assert cache_key(second, molecule("O"), second.fidelities[0]) == keys[2]
+    assert cache_key(second.name, second.cache_version, molecule("O"), second.fidelities[0]) == keys[2]
 
 
 @pytest.mark.parametrize("smiles", ["nonsense", "[CH3]", "C*"])

@@ -1,0 +1,1 @@
+"""Side-by-side measurements, each a script with its command and a result table beside it; see README.md."""
