@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.chemistry.geometry import System, fitting_space, relaxed, system_of
 from theoros.oracles.chemistry.levels import GeometryOptions
+from theoros.oracles.chemistry.properties import MissingOutput
 from theoros.oracles.contract import Answer, Fidelity, Quantity, Value, fidelity_of
 from theoros.oracles.failures import InvalidCandidate, MissingDependency, NotConverged
 from theoros.oracles.resources import Resources
@@ -174,9 +175,9 @@ def _declared(options: ASEOptions, calculator: Any) -> dict[str, Quantity]:
         raise ValueError(f"geometry.optimize: {options.calculator} has no forces to relax with; set optimize: mmff")
     for name in options.outputs:
         if name not in OUTPUTS:
-            raise ValueError(f"outputs: no output is called {name!r}; there are {', '.join(OUTPUTS)}")
+            raise MissingOutput(f"no output is called {name!r}; there are {', '.join(OUTPUTS)}")
         if OUTPUTS[name][0] not in implemented:
-            raise ValueError(f"outputs: {options.calculator} gives no {OUTPUTS[name][0]}; it has {sorted(implemented)}")
+            raise MissingOutput(f"{options.calculator} gives no {OUTPUTS[name][0]}; it has {sorted(implemented)}")
     return {name: OUTPUTS[name][1] for name in options.outputs}
 
 

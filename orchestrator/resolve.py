@@ -110,8 +110,9 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
     except OracleNotFoundError as error:
         raise SpecError(str(error), ("oracle",)) from error
     except OracleOptionError as error:
-        named = next((name for name in asked if error.field[:1] == ("outputs",) and repr(name) in error.message), None)
-        raise SpecError(error.message, _asked_at(spec, named) if named else (*field, *error.field)) from error
+        named = [name for name in asked if error.field[:1] == ("outputs",) and repr(name) in error.message]
+        first = min(named, key=lambda name: error.message.index(repr(name)), default=None)  # later ones are hints
+        raise SpecError(error.message, _asked_at(spec, first) if first else (*field, *error.field)) from error
     except SpaceError:
         raise
     except MissingDependency as error:

@@ -41,18 +41,18 @@ class Fit:
 
 
 def fit_hyperparameters(
-    build: ModelFactory, starts: Sequence[State], *, seed: int, seconds: float, prior_starts: int = 2
+    build: ModelFactory, starts: Sequence[State | None], *, seed: int, seconds: float, prior_starts: int = 2
 ) -> Fit:
     """Maximise the marginal posterior of the model that `build(noise floor)` makes.
 
-    Starts are the model's own initial values and every state of `starts`; when all fail under a noise floor,
-    samples of the priors are tried, and then the next floor, whose larger nugget mends ill-conditioned matrices.
-    `seconds` bounds one optimisation. Raises FitFailed with every reason when nothing worked.
+    A start is a state, or None for the model's own initial values; the best end is kept. When all fail under a noise
+    floor, samples of the priors are tried, and then the next floor, whose larger nugget mends ill-conditioned
+    matrices. `seconds` bounds one optimisation. Raises FitFailed with every reason when nothing worked.
     """
     reasons: list[str] = []
     deadline = time.monotonic() + 4 * seconds
     for level, floor in enumerate(NOISE_FLOORS):
-        fits = [_attempt(build, floor, start, seconds, reasons) for start in (None, *starts)]
+        fits = [_attempt(build, floor, start, seconds, reasons) for start in starts]
         if not any(fits):
             for index in range(prior_starts):
                 if time.monotonic() > deadline:

@@ -188,7 +188,9 @@ class GaussianProcess:
                 gram = structure_gram(X[:, : structure.dimension])
             rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
             X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
-        starts = [start.state] if start is not None else []
+        starts: list[State | None] = [None] if start is None or structure.tasks == 1 else []
+        if start is not None:
+            starts.append(start.state)
         if structure.tasks > 1:
             starts.append(structure.unrelated())
         fit = fit_hyperparameters(

@@ -161,7 +161,7 @@ class PySCFOracle:
             relaxing = self.options.relaxing_level(level)
             if relaxing and (reason := properties.no_forces(relaxing, self.options.spin)):
                 raise properties.MissingOutput(
-                    f"fidelities.{i}: no geometry can be relaxed at {relaxing.name!r}: {reason}"
+                    f"no geometry can be relaxed at {relaxing.name!r}: {reason}", ("fidelities", i)
                 )
 
     def _check_dependencies(self) -> None:

@@ -30,7 +30,14 @@ OUTPUTS: dict[str, Quantity] = {
 
 
 class MissingOutput(ValueError):
-    """An output that isn't known, or that a level of the ladder can't give."""
+    """An output that isn't known, or that a level of the ladder can't give.
+
+    `field` is where the oracle's options ask for it, as in `theoros.oracles.reference.OracleOptionError`.
+    """
+
+    def __init__(self, message: str, field: tuple[str | int, ...] = ("outputs",)) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Calculation(Protocol):
@@ -69,10 +76,10 @@ def declared(outputs: Sequence[str], levels: Sequence[Level], spin: int = 0) -> 
         if name not in OUTPUTS:
             close = difflib.get_close_matches(name, OUTPUTS, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(OUTPUTS)}."
-            raise MissingOutput(f"outputs: no output is called {name!r}. {hint}")
+            raise MissingOutput(f"no output is called {name!r}. {hint}")
         for level in levels:
             if name == "forces" and (reason := no_forces(level, spin)):
-                raise MissingOutput(f"outputs: fidelity {level.name!r} can't give {name!r}: {reason}")
+                raise MissingOutput(f"fidelity {level.name!r} can't give {name!r}: {reason}")
     return {name: OUTPUTS[name] for name in outputs}
 
 

@@ -281,6 +281,6 @@ class TestFidelities:
             rows = [i for i, p in enumerate(dataset.points) if p.fidelity == "truth"][:10]
             return dataset.values[rows].min() - 0.397887
 
-        helped = [regret(run(problem, oracle, initial=4, total=32, seed=seed)) for seed in range(2)]
+        helped = [regret(run(problem, oracle, initial=4, total=28, seed=seed)) for seed in range(2)]
         single = [regret(run(alone, oracle, initial=4, total=10, seed=seed)) for seed in range(2)]
         assert np.mean(np.log10(helped)) < np.mean(np.log10(single)) - 0.3
