@@ -41,11 +41,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Means and standard deviations of the outputs' noise-free values, both ``n x m``, in the outputs' units."""
+    """Means and standard deviations of the outputs' noise-free values, ``n x m``, in the outputs' units.
+
+    `noise`, ``n x m`` too, is the standard deviation with which a label scatters about that value, as the model
+    believes it: the oracle's own noise, and what the model's features can't tell apart.
+    """
 
     outputs: tuple[str, ...]
     mean: Array
     std: Array
+    noise: Array
+
+    @property
+    def label_std(self) -> Array:
+        """Standard deviations of labels rather than of noise-free values: what observations are held against."""
+        return np.sqrt(self.std**2 + self.noise**2)
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,7 @@ def _best(
     point = Point(proposal.candidate, fidelity)
     prediction = model.predict([point])
     predictions = {
-        output: (float(prediction.mean[0, i]), float(prediction.std[0, i]))
+        output: (float(prediction.mean[0, i]), float(prediction.label_std[0, i]))
         for i, output in enumerate(prediction.outputs)
     }
     finite = value if np.isfinite(value) else None

@@ -110,9 +110,10 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
     except OracleNotFoundError as error:
         raise SpecError(str(error), ("oracle",)) from error
     except OracleOptionError as error:
-        named = [name for name in asked if error.field[:1] == ("outputs",) and repr(name) in error.message]
-        first = min(named, key=lambda name: error.message.index(repr(name)), default=None)  # later ones are hints
-        raise SpecError(error.message, _asked_at(spec, first) if first else (*field, *error.field)) from error
+        message = error.message
+        named = [name for name in asked if error.field[:1] == ("outputs",) and repr(name) in message]
+        first = min(named, key=lambda name: message.index(repr(name)), default=None)  # later ones are hints
+        raise SpecError(message, _asked_at(spec, first) if first else (*field, *error.field)) from error
     except SpaceError:
         raise
     except MissingDependency as error:

@@ -100,7 +100,7 @@ def prospective_checks(previous: Belief, dataset: Dataset, sequences: Sequence[i
         Check(sequences[row], output, float(mean), float(std), float(observed))
         for i, row in enumerate(new)
         for output, mean, std, observed in zip(
-            dataset.outputs, prediction.mean[i], prediction.std[i], dataset.values[row], strict=True
+            dataset.outputs, prediction.mean[i], prediction.label_std[i], dataset.values[row], strict=True
         )
         if np.isfinite(observed) and np.isfinite(mean)
     )

@@ -27,6 +27,10 @@ from theoros.oracles.spaces.parameters import Parameters
 logger = logging.getLogger(__name__)
 
 
+#: Proposals closer than this in every coordinate of the unit cube are one idea.
+NEIGHBOURS = 0.01
+
+
 @dataclass(frozen=True)
 class AcquisitionOptimizer:
     """Local optima of the acquisition over the unit cube, and the optimum of the posterior mean.
@@ -47,7 +51,7 @@ class AcquisitionOptimizer:
     needs_model: ClassVar[bool] = True
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
-        """Up to `request.n` candidates, best acquisition value first; raises ValueError without a score or a cube."""
+        """Up to `request.n` candidates, no neighbours, the best first; raises ValueError without a score or a cube."""
         space, score = request.problem.space, request.score
         if not isinstance(space, Parameters):
             raise ValueError(
@@ -69,7 +73,7 @@ class AcquisitionOptimizer:
         best = [c for c, _ in sorted(found.values(), key=lambda pair: -pair[1])[: self.restarts]]
         found.update(local_search(encoder, cast("Callable[[list[Candidate]], Array]", score), best, rng))
         ranked = [c for c, _ in sorted(found.values(), key=lambda pair: -pair[1])]
-        return admissible(request, ranked)[: request.n]
+        return _distinct(encoder, admissible(request, ranked), request.n)
 
     def _pool(self, request: ProposalRequest, encoder: ParameterEncoder, rng: np.random.Generator) -> list[Candidate]:
         """Valid candidates to start from: quasi-random ones, and ever closer neighbours of the best labelled ones."""
@@ -165,6 +169,22 @@ def _mixed(
 def _bounds(encoder: ParameterEncoder) -> Tensor:
     upper = [float(len(c.choices) - 1) if c.kind == "categorical" else 1.0 for c in encoder.columns]
     return torch.tensor([[0.0] * len(upper), upper], dtype=torch.float64)
+
+
+def _distinct(encoder: ParameterEncoder, ranked: list[Candidate], n: int) -> list[Candidate]:
+    """The first `n` of `ranked` that are no neighbours of a better one: climbs end beside each other, and a batch made
+    of them would ask one question several times.
+    """
+    if not ranked:
+        return []
+    features = encoder.encode(ranked)
+    chosen: list[int] = []
+    for index in range(len(features)):
+        if len(chosen) == n:
+            break
+        if not chosen or float((features[chosen] - features[index]).abs().amax(1).min()) > NEIGHBOURS:
+            chosen.append(index)
+    return [ranked[index] for index in chosen]
 
 
 def _spread(encoder: ParameterEncoder, ranked: list[Candidate], n: int) -> Tensor:

@@ -20,7 +20,7 @@ State = dict[str, Tensor]
 ModelFactory = Callable[[float], SingleTaskGP]
 
 #: Smallest noise variances (relative to the outputs' variance) that are tried in turn.
-NOISE_FLOORS = (1e-6, 1e-4, 1e-2)
+NOISE_FLOORS = (1e-8, 1e-6, 1e-4, 1e-2)
 #: For L-BFGS-B on the negative log posterior per label: steps that gain less say nothing about the data, and flat
 #: directions (the length scale of an idle parameter) would else be followed for long.
 OPTIONS = {"maxiter": 150, "ftol": 1e-7, "gtol": 1e-4}

@@ -68,14 +68,15 @@ class FittedGaussianProcess:
         """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
         features = self.encoder.encode([point.candidate for point in points])
         fidelity = self.fidelity_indices(points)
-        mean, std = np.empty((len(points), len(self.outputs))), np.empty((len(points), len(self.outputs)))
+        mean, std, noise = (np.empty((len(points), len(self.outputs))) for _ in range(3))
         for column, model in enumerate(self.models):
             with torch.no_grad():
                 means, variances = model.posterior.moments(model.inputs(features, fidelity))
             scale = model.scale[fidelity]
             mean[:, column] = model.offset[fidelity] + scale * means[:, 0].cpu().numpy()
             std[:, column] = scale * variances.sqrt().cpu().numpy()
-        return Prediction(self.outputs, mean, std)
+            noise[:, column] = scale * model.noise**0.5
+        return Prediction(self.outputs, mean, std, noise)
 
     def output(self, name: str) -> OutputModel:
         """The process of the output `name`; raises KeyError."""

@@ -23,7 +23,7 @@ from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKer
 
 #: LogNormal(location, scale) priors of the noise variance relative to the outputs' variance. A deterministic oracle
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
-NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-9.0, 2.0)}
+NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-10.0, 2.5)}
 
 
 @dataclass(frozen=True)

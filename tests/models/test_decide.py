@@ -124,7 +124,7 @@ def test_a_choice_tells_what_was_predicted_and_why(state, square, rng):
     proposals = [Proposal(c, "test") for c in square.sample(20, rng)]
     (choice,) = decide.select(problem, proposals, dataset, model, acquisition, [], frozenset(), 1, seed=0)
     prediction = model.predict([choice.point])
-    assert choice.predictions == {"y": (prediction.mean[0, 0], prediction.std[0, 0])}
+    assert choice.predictions == {"y": (prediction.mean[0, 0], prediction.label_std[0, 0])}
     assert (choice.acquisition, choice.proposer) == ("log_ei", "test")
     assert choice.value == pytest.approx(
         acquisition.scorer(problem, model, dataset, [], seed=0)([choice.point.candidate])[0]
