@@ -43,6 +43,12 @@ class Plan:
         return self.spec.workers.slots == 1
 
     @property
+    def lookahead(self) -> int | None:
+        """Decisions that wait beside the running ones; None where the pace decides, which a fixed schedule can't."""
+        given = self.spec.workers.lookahead
+        return given if isinstance(given, int) else 1 if self.strict else None
+
+    @property
     def initial_decisions(self) -> int:
         """Decisions of the initial design: every one of its candidates is asked at every fidelity."""
         return self.initial * len(self.problem.fidelities)

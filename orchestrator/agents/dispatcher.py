@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from theoros.orchestrator.agents.messages import (
     Started,
     StopRequested,
 )
+from theoros.orchestrator.agents.pace import Pace
 from theoros.orchestrator.answers import answer_record, run_info
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
@@ -60,13 +62,8 @@ class Dispatcher(Agent):
         self._openings: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
         self._stopping = False
-
-    # -- what others may look at ------------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> int:
-        """How many evaluations are on slots now."""
-        return sum(slot.claim is not None for slot in self._slots)
+        self._pace = Pace(n_slots)
+        self._short_since: float | None = None
 
     @property
     def tokens(self) -> list[str]:
@@ -81,7 +78,12 @@ class Dispatcher(Agent):
             case Started():
                 for slot in self._slots:
                     self._watch(self._open(slot), self._openings)
+                if await self._db.count_queued() == 0:  # decide while the slots are being started
+                    self.bus.publish(QueueShort(len(self._slots), self._margin))
             case Decided(evaluations=evaluations):
+                if self._short_since is not None:
+                    self._pace.decided(time.monotonic() - self._short_since)
+                    self._short_since = None
                 for evaluation in evaluations:
                     if evaluation.state == "done":  # the answer was in the database already
                         self.bus.publish(EvaluationEnded(evaluation.sequence))
@@ -108,9 +110,16 @@ class Dispatcher(Agent):
                 self._watch(self._attempt(slot, claims[0]), self._attempts)
             if not self._stopping:
                 free = sum(slot.free for slot in self._slots)
-                wanted = free + self._plan.spec.workers.lookahead - await self._db.count_queued()
+                wanted = free + self._margin - await self._db.count_queued()
                 if wanted > 0:
-                    self.bus.publish(QueueShort(wanted))
+                    self._short_since = self._short_since or time.monotonic()
+                    self.bus.publish(QueueShort(wanted, self._margin))
+
+    @property
+    def _margin(self) -> int:
+        """Decisions that should wait: as the campaign says, or as the pace of evaluations and decisions asks for."""
+        lookahead = self._plan.lookahead
+        return self._pace.margin if lookahead is None else lookahead
 
     def _watch(self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
         """Run something beside the inbox; its failure ends the session and is not lost."""
@@ -164,6 +173,7 @@ class Dispatcher(Agent):
         outcome = await self._ask(slot, request)
         ended, failure_class = await self._store(claim, outcome)
         slot.claim = None
+        self._pace.evaluated(outcome.wall_seconds)
         if outcome.ok:
             slot.starts = 0
             slot.actor.discard.remote([claim.token])

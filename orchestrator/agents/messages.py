@@ -16,9 +16,10 @@ class Started:
 
 @dataclass(frozen=True)
 class QueueShort:
-    """The dispatcher wants `wanted` more decisions in the queue."""
+    """The dispatcher wants `wanted` more decisions in the queue, so that `margin` wait beside the running ones."""
 
     wanted: int
+    margin: int
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ class Selector(Agent):
         self._latest: ModelUpdated | None = None
         self._models: dict[int, ModelUpdated] = {}  # by horizon; only the strict schedule looks back
         self._wanted = 0
+        self._margin = 1
         self._asked = False
         self._stopping = False
         self._failures = 0
@@ -58,8 +59,8 @@ class Selector(Agent):
             case ModelUpdated():
                 self._models[message.horizon] = self._latest = message
                 await self._ask()
-            case QueueShort(wanted=wanted):
-                self._wanted = wanted
+            case QueueShort(wanted=wanted, margin=margin):
+                self._wanted, self._margin = wanted, margin
                 await self._ask()
             case ProposalsReady():
                 self._asked = False
@@ -81,7 +82,7 @@ class Selector(Agent):
         elif self._plan.strict:
             n = 1
         guided = sequence > self._plan.initial_decisions and self._plan.acquisition != "random"
-        horizon = sequence - 1 - self._plan.spec.workers.lookahead if self._plan.strict and guided else None
+        horizon = sequence - 1 - (self._plan.lookahead or 0) if self._plan.strict and guided else None
         if guided and not await self._fresh_enough(horizon):
             return  # the model that this decision is to be made with is still being fitted
         self._asked = True
@@ -101,7 +102,7 @@ class Selector(Agent):
         if model is None or model.belief is None:
             return False
         spec = self._plan.spec
-        return spec.train_once or labels - len(model.sequences) <= self._n_slots + spec.workers.lookahead
+        return spec.train_once or labels - len(model.sequences) <= self._n_slots + self._margin
 
     def _model_for(self, horizon: int | None) -> ModelUpdated | None:
         """The latest model; on the strict schedule the first that has learned all up to `horizon`, if there is one."""

@@ -81,12 +81,13 @@ class Retries(_Frozen):
 class Workers(_Frozen):
     """Where the work is done. `slots` evaluations run side by side (``auto``: as many as fit the cluster).
 
-    `lookahead` decisions wait beside the running ones, so that no slot is ever idle for want of one. `trainer` and
+    `lookahead` decisions wait beside the running ones, so that no slot is ever idle for want of one (``auto``: as many
+    as the pace of evaluations and decisions asks for, and one on the fixed schedule of a single slot). `trainer` and
     `decider` are the resources of the two model workers; by default they claim no processor from the oracle's slots.
     """
 
     slots: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    lookahead: int = Field(default=1, ge=0)
+    lookahead: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     trainer: Resources = Resources(num_cpus=0)
     decider: Resources = Resources(num_cpus=0)
 

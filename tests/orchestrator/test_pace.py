@@ -1,0 +1,36 @@
+"""The margin of waiting decisions: none to spare for a slow oracle, enough for a fast one."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from theoros.orchestrator.agents.pace import Pace
+
+seconds = st.floats(1e-4, 1e5)
+
+
+def test_an_oracle_of_hours_is_decided_for_as_late_as_possible():
+    assert Pace(slots=16, evaluation=3600.0, decision=2.0).margin == 1
+
+
+def test_a_second_of_oracle_and_a_quarter_of_decision_keep_every_slot_supplied():
+    assert Pace(slots=4, evaluation=1.0, decision=0.25).margin == 4
+
+
+@given(st.integers(1, 1000), seconds, seconds)
+def test_the_margin_is_bounded_by_the_slots(slots, evaluation, decision):
+    assert 1 <= Pace(slots, evaluation, decision).margin <= 4 * slots
+
+
+@given(st.integers(1, 100), seconds, st.lists(seconds, min_size=1))
+def test_slower_decisions_never_shrink_the_margin(slots, evaluation, decisions):
+    slow, fast = Pace(slots, evaluation), Pace(slots, evaluation)
+    for decision in decisions:
+        slow.decided(2 * decision)
+        fast.decided(decision)
+    assert slow.margin >= fast.margin
+
+
+def test_before_anything_is_measured_one_decision_waits():
+    assert Pace(slots=8).margin == 1
