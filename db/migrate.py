@@ -77,9 +77,12 @@ def _refuse_newer(found: str | None, engine: Engine) -> None:
 
 
 def _run_alembic(connection: Connection) -> None:
+    import logging
+
     from alembic import command
     from alembic.config import Config
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database is no news
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection

