@@ -60,7 +60,7 @@ def measure(seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    for seed in range(parser.parse_args().seeds):
+    for seed in range(parser.parse_known_args()[0].seeds):
         if not TABLE.has(seed=seed):
             measure(seed)
     rows = TABLE.rows()

@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     r, angle = reference()
     print(f"reference: r = {r:.6f} angstrom, angle = {angle:.4f} degree")
-    for seed in range(parser.parse_args().seeds):
+    for seed in range(parser.parse_known_args()[0].seeds):
         for method, run in METHODS.items():
             if TABLE.has(method=method, seed=seed):
                 continue

@@ -124,7 +124,7 @@ METHODS = {"theoros": by_theoros, "botorch in threads": by_threads}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
-    for seed in range(parser.parse_args().seeds):
+    for seed in range(parser.parse_known_args()[0].seeds):
         for method, run in METHODS.items():
             if not TABLE.has(method=method, seed=seed):
                 figures = {name: round(value, 4) for name, value in run(seed).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -197,6 +198,38 @@ def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32
     return np.array(sorted(bits), dtype=np.int32)
 
 
+@lru_cache(maxsize=200_000)
+def composition_bits(smiles: str, columns: int) -> NDArray[np.int32]:
+    """The set bits of a molecule's thermometer-encoded composition, sorted: what it is made of, not how it hangs
+    together.
+
+    Counted are elements, elements with their hybridisation, hydrogens, ring atoms, and bonds by type and conjugation.
+    """
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
+    counts: Counter[tuple[int, ...]] = Counter()
+    for atom in molecule.GetAtoms():
+        number = atom.GetAtomicNum()
+        counts[0, number] += 1
+        counts[1, number, int(atom.GetHybridization())] += 1
+        counts[(2,)] += atom.GetTotalNumHs()
+        counts[(3,)] += atom.IsInRing()
+    for bond in molecule.GetBonds():
+        counts[4, int(bond.GetBondType()), int(bond.GetIsConjugated())] += 1
+    bits = {_mix(_mix_all(key), k) % columns for key, count in counts.items() for k in range(count)}
+    return np.array(sorted(bits), dtype=np.int32)
+
+
+def _mix_all(key: tuple[int, ...]) -> int:
+    mixed = 0
+    for part in key:
+        mixed = _mix(mixed, part + 1)
+    return mixed
+
+
 def _mix(environment: int, k: int) -> int:
     # SplitMix64: Morgan's identifiers are not spread evenly over the columns by themselves.
     z = (environment * 0x9E3779B97F4A7C15 + k * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
@@ -214,15 +247,27 @@ def _morgan_generator(radius: int) -> Any:
 
 @dataclass(frozen=True)
 class FingerprintEncoder:
-    """Molecules as binary vectors whose Tanimoto similarity is the MinMax similarity of Morgan counts."""
+    """Molecules as two blocks of bits, whose Tanimoto similarities are the MinMax similarities of counts.
+
+    The first `composition` columns hold what a molecule is made of, the other `columns` its Morgan environments. From a
+    few labels composition teaches much and environments little, since hardly any environment is seen twice: on 279
+    random molecules of up to nine heavy atoms, GFN2-xTB polarizability per heavy atom, median R^2 of twelve splits with
+    15 / 40 / 120 labels was 0.10 / 0.24 / 0.56 for environments alone and 0.36 / 0.72 / 0.93 for the sum of both.
+    """
 
     radius: int = 3
     columns: int = 4096
+    composition: int = 512
 
     @property
     def dimension(self) -> int:
         """Number of bits."""
-        return self.columns
+        return self.composition + self.columns
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """First and last-but-one column of each block."""
+        return ((0, self.composition), (self.composition, self.dimension))
 
     @property
     def categorical(self) -> tuple[int, ...]:
@@ -230,11 +275,13 @@ class FingerprintEncoder:
         return ()
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
-        """Features ``n x columns``, zeros and ones."""
-        features = torch.zeros(len(candidates), self.columns, dtype=torch.float64)
+        """Features ``n x (composition + columns)``, zeros and ones."""
+        features = torch.zeros(len(candidates), self.dimension, dtype=torch.float64)
         for row, candidate in enumerate(candidates):
-            bits = thermometer_bits(str(candidate.data["smiles"]), self.radius, self.columns)
-            features[row, torch.from_numpy(bits.astype(np.int64))] = 1.0
+            smiles = str(candidate.data["smiles"])
+            made_of = composition_bits(smiles, self.composition)
+            environments = thermometer_bits(smiles, self.radius, self.columns) + self.composition
+            features[row, torch.from_numpy(np.concatenate([made_of, environments]).astype(np.int64))] = 1.0
         return features
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Prediction, Problem
-from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for
+from theoros.models.encoders import Encoder, FingerprintEncoder, ParameterEncoder, encoder_for
+from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
 from theoros.models.surrogates.posterior import Posterior
@@ -169,6 +170,7 @@ class GaussianProcess:
             categorical=encoder.categorical,
             tasks=len(problem.fidelities),
             noise=self._noise() if problem.deterministic else "noisy",
+            blocks=encoder.blocks if isinstance(encoder, FingerprintEncoder) else (),
         )
 
     def _family(self) -> str:
@@ -183,10 +185,10 @@ class GaussianProcess:
         if len(labels.y) < 2:
             return _ignorant(structure, encoder, labels), ""
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        X, y, gram = labels.inputs(structure).to(device), labels.standardised.to(device), None
-        if structure.family == "tanimoto":  # its matrix has no hyperparameters: compute it once
+        X, y, grams = labels.inputs(structure).to(device), labels.standardised.to(device), None
+        if structure.blocks:  # their matrices have no hyperparameters: compute them once
             with torch.no_grad():
-                gram = structure_gram(X[:, : structure.dimension])
+                grams = [TanimotoKernel()(X[:, first:end]).to_dense() for first, end in structure.blocks]
             rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
             X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
         starts: list[State | None] = [None] if start is None or structure.tasks == 1 else []
@@ -195,7 +197,7 @@ class GaussianProcess:
         if structure.tasks > 1:
             starts.append(structure.unrelated())
         fit = fit_hyperparameters(
-            lambda floor: structure.model(X, y, floor, gram),
+            lambda floor: structure.model(X, y, floor, grams),
             starts,
             seed=seed,
             seconds=self.seconds,
@@ -205,9 +207,10 @@ class GaussianProcess:
 
 @dataclass(frozen=True)
 class TanimotoGaussianProcess(GaussianProcess):
-    """Exact Gaussian processes over molecules: MinMax kernel on Morgan counts of radius 3.
+    """Exact Gaussian processes over molecules: MinMax kernels on composition and on Morgan counts of radius 3, added.
 
-    The recipe of Tripp & Hernández-Lobato (arXiv:2406.07709), with output scale and noise at their posterior mode.
+    The recipe of Tripp & Hernández-Lobato (arXiv:2406.07709) with a coarser scale beside it
+    (`theoros.models.encoders.FingerprintEncoder` says why), output scales and noise at their posterior mode.
     """
 
     name: ClassVar[str] = "tanimoto_gp"
@@ -273,14 +276,6 @@ def _standardisation(y: Array, fidelity: np.ndarray[Any, np.dtype[np.int64]], fi
         if (f not in labelled and labelled) or (f in labelled and scale[f] == 0):
             scale[f] = scale[wide[-1]] if wide else 1.0
     return offset, scale
-
-
-def structure_gram(features: Tensor) -> Tensor:
-    """The Tanimoto matrix ``n x n`` of feature rows."""
-    from theoros.models.kernels import TanimotoKernel
-
-    gram: Tensor = TanimotoKernel()(features).to_dense()
-    return gram
 
 
 def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state: State, floor: float) -> OutputModel:

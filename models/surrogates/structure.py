@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,13 +27,18 @@ from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKer
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
 NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-10.0, 2.5)}
 
+#: LogNormal(location, scale) priors of the output scales of a fingerprint's blocks: the first, and the later ones.
+BLOCK_SCALES = ((0.0, 0.7), (-1.5, 1.0))
+
 
 @dataclass(frozen=True)
 class Structure:
     """Which Gaussian process: everything but its data and the values of its hyperparameters.
 
     `family` is ``"rbf"``, ``"matern"`` or ``"tanimoto"``; `dimension` counts feature columns and `categorical` are
-    those that hold categories. With `tasks` > 1 one more column, the last, holds the index of the fidelity.
+    those that hold categories; `blocks` (of a Tanimoto process, from column to column) are the parts of a fingerprint,
+    each with a kernel and an output scale of its own, which add up. With `tasks` > 1 one more column, the last, holds
+    the index of the fidelity.
     """
 
     family: str
@@ -39,16 +46,16 @@ class Structure:
     categorical: tuple[int, ...] = ()
     tasks: int = 1
     noise: str = "smooth"
+    blocks: tuple[tuple[int, int], ...] = ()
 
     @property
     def columns(self) -> int:
         """Input columns of the process, the fidelity's included."""
         return self.dimension + (self.tasks > 1)
 
-    def kernel(self, *, priors: bool, gram: Tensor | None = None) -> Kernel:
-        """The kernel with its initial values; with `gram` the features are replaced by a row number of it."""
-        width = self.dimension if gram is None else 1
-        levels = [self._features(priors, tuple(range(width)), gram) for _ in range(self.tasks)]
+    def kernel(self, *, priors: bool, grams: Sequence[Tensor] | None = None) -> Kernel:
+        """The kernel with its initial values; with `grams`, one for each block, features are rows' numbers of them."""
+        levels = [self._features(priors, grams) for _ in range(self.tasks)]
         kernel = levels[0] if self.tasks == 1 else AutoregressiveKernel(levels, priors=priors)
         return kernel.double()
 
@@ -56,7 +63,7 @@ class Structure:
         """A constant for each fidelity, with a prior that holds it near the labels' own mean."""
         return TaskMean(self.tasks, priors=priors)
 
-    def model(self, X: Tensor, y: Tensor, floor: float, gram: Tensor | None = None) -> SingleTaskGP:
+    def model(self, X: Tensor, y: Tensor, floor: float, grams: Sequence[Tensor] | None = None) -> SingleTaskGP:
         """A BoTorch model of standardised labels `y` (n) at `X`, to be fitted; its noise is at least `floor`."""
         location, scale = NOISE_PRIORS[self.noise]
         prior = LogNormalPrior(location, scale)
@@ -73,7 +80,7 @@ class Structure:
                 X,
                 y.unsqueeze(-1),
                 likelihood=likelihood.to(X),
-                covar_module=self.kernel(priors=True, gram=gram).to(X),
+                covar_module=self.kernel(priors=True, grams=grams).to(X),
                 mean_module=self.mean(priors=True).to(X),
                 outcome_transform=None,
             )
@@ -95,14 +102,10 @@ class Structure:
                 start[f"covar_module.levels.{level}.{path}"] = torch.full((1, numeric), 0.15, dtype=torch.float64)
         return start
 
-    def _features(self, priors: bool, columns: tuple[int, ...], gram: Tensor | None) -> Kernel:
+    def _features(self, priors: bool, grams: Sequence[Tensor] | None) -> Kernel:
         if self.family == "tanimoto":
-            base: Kernel = (
-                TanimotoKernel(active_dims=columns) if gram is None else GramKernel(gram, active_dims=columns)
-            )
-            prior = LogNormalPrior(0.0, 0.7) if priors else None
-            return ScaleKernel(base, outputscale_prior=prior, outputscale_constraint=_positive(1e-3, 1.0))
-        numeric = [i for i in columns if i not in self.categorical]
+            return self._blocks(priors, grams)
+        numeric = [i for i in range(self.dimension) if i not in self.categorical]
         kernels: list[Kernel] = []
         if numeric:
             kernels.append(_numeric(self.family, numeric, priors))
@@ -119,6 +122,28 @@ class Structure:
         for kernel in kernels[1:]:
             product = product * kernel
         return product
+
+    def _blocks(self, priors: bool, grams: Sequence[Tensor] | None) -> Kernel:
+        """A sum over the blocks; a priori the first one, the coarsest, explains most."""
+        kernels: list[Kernel] = []
+        for index, (first, end) in enumerate(self.blocks):
+            base = (
+                TanimotoKernel(active_dims=tuple(range(first, end)))
+                if grams is None
+                else GramKernel(grams[index], active_dims=(0,))
+            )
+            location, width = BLOCK_SCALES[min(index, 1)]
+            kernels.append(
+                ScaleKernel(
+                    base,
+                    outputscale_prior=LogNormalPrior(location, width) if priors else None,
+                    outputscale_constraint=_positive(1e-4, math.exp(location)),
+                )
+            )
+        total = kernels[0]
+        for kernel in kernels[1:]:
+            total = total + kernel
+        return total
 
 
 class TaskMean(Mean):  # type: ignore[misc]  # GPyTorch is untyped
@@ -179,7 +204,7 @@ def _readable_features(names: tuple[str, ...], kernel: Kernel) -> dict[str, Any]
     found: dict[str, Any] = {}
     for module in kernel.modules():
         if isinstance(module, ScaleKernel):
-            found["output_scale"] = float(module.outputscale)
+            found.setdefault("output_scales", []).append(float(module.outputscale))
         elif getattr(module, "has_lengthscale", False):
             scales = module.lengthscale.detach().flatten().tolist()
             labels = [names[i] if i < len(names) else str(i) for i in module.active_dims.tolist()]

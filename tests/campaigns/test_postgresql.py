@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from theoros.orchestrator.campaign import Campaign
@@ -26,7 +27,7 @@ def test_both_databases_hold_the_same_campaign(tmp_path, postgres_url, monkeypat
     for campaign in campaigns:
         assert campaign.run().finished
     sqlite, postgres = (best_labels(campaign.store, "branin") for campaign in campaigns)
-    assert sqlite.to_dict() == postgres.to_dict()
+    pd.testing.assert_frame_equal(sqlite, postgres)
     assert len(campaigns[1].labels()) == 12
     assert status_table(campaigns[1].store)["state"].tolist() == ["finished"]
     wide = campaigns[1].store.query('SELECT "x1", "value" FROM labels_wide_branin')

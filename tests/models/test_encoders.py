@@ -107,3 +107,13 @@ def test_a_kind_without_encoder_is_refused_with_advice():
 
     with pytest.raises(ValueError, match="no encoder for candidates of kind 'sequence'"):
         encoder_for(Strings())
+
+
+def test_composition_is_blind_to_how_atoms_hang_together_and_environments_are_not():
+    """Propan-1-ol and propan-2-ol are made of the same parts."""
+    encoder = FingerprintEncoder()
+    one, two, other = encoder.encode([Candidate("molecule", {"smiles": s}) for s in ("CCCO", "CC(C)O", "CCCS")])
+    (start, end), (first, last) = encoder.blocks
+    assert torch.equal(one[start:end], two[start:end])
+    assert not torch.equal(one[start:end], other[start:end])
+    assert not torch.equal(one[first:last], two[first:last])

@@ -1,0 +1,11 @@
+"""All benchmarks, one after another, each adding the rows that its table lacks: ``make bench``."""
+
+from __future__ import annotations
+
+import importlib
+
+SCRIPTS = ("worker_use", "water", "polarizability")
+
+for script in SCRIPTS:
+    print(f"== {script}", flush=True)
+    importlib.import_module(f"benchmarks.{script}").main()
