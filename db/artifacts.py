@@ -47,10 +47,15 @@ class ArtifactStore:
                 os.fsync(file.fileno())
         if self._local:
             Path(temporary).replace(path)  # atomic: a reader sees the whole artifact or none
-            _sync_folder(Path(path).parent)
+            sync_folder(Path(path).parent)
         else:
             fs.mv(temporary, path)
         return digest
+
+    def has(self, digest: str) -> bool:
+        """Whether there is an artifact under `digest`; its content is not looked at."""
+        path = self._path(digest)
+        return bool(self._open().exists(path))
 
     def get(self, digest: str) -> bytes:
         """The content under `digest`, checked against it."""
@@ -113,7 +118,8 @@ def default_artifacts(url: URL) -> str:
     return str(Path("theoros-artifacts").absolute())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,10 +20,23 @@ from theoros.db.types import dumps
 
 WRITES = "theoros_writes"  # execution option: this connection's transactions take SQLite's write lock at once
 BUSY_SECONDS = 30.0
+# A server that vanished without a word (a cut cable, a host that lost power) is noticed within half a minute, on both
+# sides; TCP by itself waits for hours.
+_KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+_SERVER_KEEPALIVE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _SECRET_KEYS = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _HARMLESS_PRAGMAS = frozenset(
-    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list"}
+    {
+        "table_info",
+        "table_xinfo",
+        "table_list",
+        "index_list",
+        "index_info",
+        "foreign_key_list",
+        "foreign_key_check",
+        "integrity_check",
+    }
 )
 
 
@@ -91,6 +104,13 @@ def open_read_only(url: str | Path | URL, *, timeout_seconds: float = 60.0) -> E
     return _postgres_engine(parsed, options, {"prepare_threshold": 0}, poolclass=NullPool)
 
 
+def open_archive(path: Path) -> Engine:
+    """An engine that reads a SQLite file which nobody writes to, on any file system, and makes no files beside it."""
+    parsed = parse_url(path)
+    uri = f"file:{quote(str(parsed.database))}?mode=ro&immutable=1"
+    return _sqlite_engine(parsed, uri, read_only=True, timeout_seconds=86400.0)
+
+
 def connect_or_explain(engine: Engine) -> Connection:
     """A connection of `engine`, or `DatabaseUnreachable` without the URL's secrets."""
     try:
@@ -126,8 +146,11 @@ def _existing(parsed: URL, create: bool) -> Path:
 
 def _postgres_engine(parsed: URL, options: str, more: Mapping[str, Any] | None = None, **kw: Any) -> Engine:
     given = parsed.query.get("options", "")
-    every = " ".join([given if isinstance(given, str) else " ".join(given), "-c timezone=UTC", options]).strip()
-    arguments = {"connect_timeout": 15, "application_name": "theoros", "options": every, **(more or {})}
+    given = given if isinstance(given, str) else " ".join(given)
+    every = " ".join([given, "-c timezone=UTC", _SERVER_KEEPALIVE, options])
+    defaults = {"connect_timeout": 15, "application_name": "theoros", **_KEEPALIVE}
+    arguments = {key: value for key, value in defaults.items() if key not in parsed.query}
+    arguments |= {"options": every.strip(), **(more or {})}
     return create_engine(
         parsed, connect_args=arguments, pool_pre_ping=True, json_serializer=dumps, hide_parameters=True, **kw
     )

@@ -15,8 +15,27 @@ class DatabaseUnreachable(StoreError):
     """The database server did not answer, or refused the connection."""
 
 
+class CommitUnknown(DatabaseUnreachable):
+    """The connection broke while a transaction was being committed: it has happened entirely, or not at all.
+
+    `transaction` is the server's number for it, by which `Store.fate` finds out once the server answers again; `result`
+    is what the write returns if it has happened.
+    """
+
+    def __init__(self, message: str, transaction: int, result: object) -> None:
+        self.transaction, self.result = transaction, result
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[CommitUnknown], tuple[str, int, object]]:
+        return type(self), (str(self), self.transaction, self.result)
+
+
 class DatabaseBusy(StoreError):
     """Another process held SQLite's write lock for longer than anyone should."""
+
+
+class DatabaseFull(DatabaseBusy):
+    """The disk of the database has no room left; nothing of the write was kept."""
 
 
 class NetworkFileSystem(StoreError):
@@ -94,6 +113,18 @@ class ArtifactNotFound(StoreError):
 
 class ArtifactCorrupt(StoreError):
     """An artifact's content does not have the digest that it is filed under."""
+
+
+class TargetNotEmpty(StoreError):
+    """A copy was to be written where something is already."""
+
+
+class CopyDiffers(StoreError):
+    """A copy does not hold what its source held, or what its manifest says."""
+
+
+class RoleRefused(StoreError):
+    """A database role cannot be given the rights that were asked for."""
 
 
 class NothingToExport(StoreError):

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from theoros.db.clock import now, seconds_between
@@ -25,6 +25,9 @@ from theoros.db.schema import (
     LabelOutput,
 )
 
+# As literals, not parameters: SQLite and PostgreSQL use a partial index only where they see its condition in the query.
+_CLAIMABLE = Evaluation.state.in_([literal_column(f"'{state}'") for state in CLAIMABLE])
+
 
 def enqueue(
     connection: Connection,
@@ -34,10 +37,7 @@ def enqueue(
     priority: int,
 ) -> list[EvaluationRecord]:
     """Queue each decision once; the campaign's row is locked by the caller, so sequence numbers are dense."""
-    last = connection.execute(
-        select(func.max(Evaluation.sequence)).where(Evaluation.campaign_id == campaign_id)
-    ).scalar_one()
-    sequence = (last or 0) + 1
+    sequence = next_sequence(connection, campaign_id)
     ids = []
     for decision in decisions:
         candidate_id = _keep_candidate(connection, decision.candidate)
@@ -77,7 +77,7 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
         select(Evaluation.id)
         .where(
             Evaluation.campaign_id == campaign_id,
-            Evaluation.state.in_(CLAIMABLE),
+            _CLAIMABLE,
             or_(Evaluation.not_before.is_(None), Evaluation.not_before <= now()),
         )
         .order_by(Evaluation.priority, Evaluation.sequence)
@@ -103,7 +103,7 @@ def cancel(connection: Connection, campaign_id: int, evaluation_ids: Collection[
     """Cancel what is queued (None), or the evaluations named that have not ended; returns how many."""
     query = select(Evaluation.id).where(Evaluation.campaign_id == campaign_id)
     if evaluation_ids is None:
-        query = query.where(Evaluation.state.in_(CLAIMABLE))
+        query = query.where(_CLAIMABLE)
     else:
         query = query.where(Evaluation.state.in_((*CLAIMABLE, "running")), Evaluation.id.in_(evaluation_ids))
     ids = list(connection.execute(query.with_for_update()).scalars())
@@ -125,6 +125,18 @@ def records(connection: Connection, campaign_id: int, states: Collection[str] | 
     if states is not None:
         query = query.where(Evaluation.state.in_(states))
     return [evaluation_record(row) for row in connection.execute(query.order_by(Evaluation.sequence))]
+
+
+def count(connection: Connection, campaign_id: int, states: Collection[str]) -> int:
+    """How many evaluations are in one of `states`; an index alone answers it."""
+    query = select(func.count()).where(Evaluation.campaign_id == campaign_id, Evaluation.state.in_(states))
+    return connection.execute(query).scalar_one()
+
+
+def next_sequence(connection: Connection, campaign_id: int) -> int:
+    """The number of the campaign's next evaluation; the end of an index answers it."""
+    query = select(func.max(Evaluation.sequence)).where(Evaluation.campaign_id == campaign_id)
+    return (connection.execute(query).scalar_one() or 0) + 1
 
 
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[EvaluationRecord]:

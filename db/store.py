@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from theoros.db import attempts, campaigns, frames, labels, migrate, model_log, ownership, queue, reading, wide
+from theoros.db import attempts, campaigns, labels, migrate, model_log, ownership, queue, reading, wide
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts
 from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
@@ -27,7 +27,8 @@ from theoros.db.records import (
     PredictionRecord,
     Progress,
 )
-from theoros.db.transactions import Writer
+from theoros.db.tables import Tables
+from theoros.db.transactions import Fate, Writer, explaining, fate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Store:
+class Store(Tables):
     """Everything that Theoros remembers, in SQLite or PostgreSQL, with the same meaning on both.
 
     **Threads and processes.** A store may be used by many threads at once. On SQLite the writes of one process wait
     for each other in turn (and those of other processes on the file's lock, up to 30 s); on PostgreSQL they run side
     by side. Every method is one transaction: it has happened entirely, and is durable, when it returns, or not at
-    all. A store must not be shared across a fork: open another.
+    all; where a connection that broke leaves that in doubt, it raises `CommitUnknown`, and `Patience` settles the
+    doubt. A store must not be shared across a fork: open another.
 
     **Who may change what.** The token of `acquire` makes its holder the campaign's *owner*, until the lease runs out
     *and* another takes over. Methods with an `owner` argument refuse the write of one who is no longer the owner
@@ -269,6 +271,16 @@ class Store:
         with self.reading() as connection:
             return queue.records(connection, campaigns.identify(connection, name), states)
 
+    def count(self, name: str, states: Collection[str]) -> int:
+        """How many of the campaign's evaluations are in one of `states`; cheap, however long its history."""
+        with self.reading() as connection:
+            return queue.count(connection, campaigns.identify(connection, name), states)
+
+    def next_sequence(self, name: str) -> int:
+        """The number that the campaign's next evaluation will get; cheap, however long its history."""
+        with self.reading() as connection:
+            return queue.next_sequence(connection, campaigns.identify(connection, name))
+
     def label_records(self, name: str, *, known: Collection[int] = ()) -> list[LabelRecord]:
         """The campaign's labels in the order of their decisions.
 
@@ -306,32 +318,6 @@ class Store:
 
     # ----------------------------------------------------------------------------------------------- for people
 
-    def labels(self, name: str, wide: bool = True) -> pd.DataFrame:
-        """Labels as a table: one row per label (wide; units in ``.attrs["units"]``), or one per number (long)."""
-        if not wide:
-            return self._frame(name, frames.LABELS_LONG)
-        from theoros.db.wide_frame import wide_labels
-
-        with self.reading() as connection:
-            campaign_id = campaigns.identify(connection, name)
-            return wide_labels(connection, campaign_id, self.artifacts)
-
-    def decisions(self, name: str) -> pd.DataFrame:
-        """Why each evaluation was asked for, what was predicted and what came."""
-        return self._frame(name, frames.DECISIONS)
-
-    def model_scores(self, name: str) -> pd.DataFrame:
-        """Figures of merit of each model version on labels that it had not seen."""
-        return self._frame(name, frames.MODEL_SCORES)
-
-    def checks(self, name: str) -> pd.DataFrame:
-        """Predicted beside observed, for every label that was predicted before it came."""
-        return self._frame(name, frames.CHECKS)
-
-    def attempts(self, name: str) -> pd.DataFrame:
-        """Every try at every evaluation, with where it ran, how it ended and what it used."""
-        return self._frame(name, frames.ATTEMPTS)
-
     def create_labels_wide(self, name: str) -> str:
         """Make (anew) the SQL view ``labels_wide_<name>`` with a column per parameter and output; returns its name."""
         return self._write(lambda c: wide.create_labels_wide(c, campaigns.identify(c, name, lock=True), name))
@@ -357,11 +343,6 @@ class Store:
             )
         migrate.upgrade(self._engine)
 
-    def _frame(self, name: str, sql: str) -> pd.DataFrame:
-        with self.reading() as connection:
-            campaigns.identify(connection, name)
-            return frames.frame(connection, sql, {"campaign": name})
-
     def _owned(self, connection: Connection, name: str, owner: str | None, *, lock: bool = False) -> int:
         campaign_id = campaigns.identify(connection, name, lock=lock)
         ownership.require(connection, campaign_id, name, owner)
@@ -376,8 +357,13 @@ class Store:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection inside one transaction, for the other modules of this room that read (export)."""
-        with connect_or_explain(self._engine) as connection, connection.begin():
+        with explaining(self._engine), connect_or_explain(self._engine) as connection, connection.begin():
             yield connection
+
+    def fate(self, transaction: int) -> Fate:
+        """What became of the transaction of a `CommitUnknown`: committed, undone, or in progress still."""
+        with self.reading() as connection:
+            return fate(connection, transaction)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         if self.read_only:

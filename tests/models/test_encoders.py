@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theoros.models.encoders import FingerprintEncoder, ParameterEncoder, TableEncoder, encoder_for
+from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Integer, Parameters, Real
 
 
