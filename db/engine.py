@@ -36,6 +36,7 @@ _HARMLESS_PRAGMAS = frozenset(
         "foreign_key_list",
         "foreign_key_check",
         "integrity_check",
+        "quick_check",
     }
 )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from theoros.db.engine import WRITES, connect_or_explain, open_engine, safe_url
 from theoros.db.errors import SchemaTooNew, SchemaTooOld
 from theoros.db.views import create_views, drop_views
-from theoros.db.wide import create_all_labels_wide, drop_all_labels_wide
+from theoros.db.wide import create_all_labels_wide, drop_all_labels_wide, existing_labels_wide
 
 HEAD = "0001"  # the newest revision in migrations/versions; a test holds the two together
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -41,6 +41,18 @@ def upgrade(engine: Engine) -> None:
         _run_alembic(connection)
         create_views(connection)
         create_all_labels_wide(connection)
+
+
+def remake_views(url: str | Path) -> list[str]:
+    """Make every campaign's wide view anew, for those run by roles that may not; returns the names."""
+    engine = open_engine(url, create=False)
+    try:
+        check(engine)
+        with connect_or_explain(engine.execution_options(**{WRITES: True})) as connection, connection.begin():
+            create_all_labels_wide(connection)
+            return existing_labels_wide(connection)
+    finally:
+        engine.dispose()
 
 
 def check(engine: Engine) -> str | None:

@@ -25,7 +25,8 @@ from theoros.db.schema import (
     LabelOutput,
 )
 
-# As literals, not parameters: SQLite and PostgreSQL use a partial index only where they see its condition in the query.
+# As literals, not parameters: a plan that PostgreSQL keeps for all parameters can use a partial index only where the
+# index's condition is written out in the query.
 _CLAIMABLE = Evaluation.state.in_([literal_column(f"'{state}'") for state in CLAIMABLE])
 
 
@@ -77,7 +78,7 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
         select(Evaluation.id)
         .where(
             Evaluation.campaign_id == campaign_id,
-            _CLAIMABLE,
+            Evaluation.state.in_(CLAIMABLE),
             or_(Evaluation.not_before.is_(None), Evaluation.not_before <= now()),
         )
         .order_by(Evaluation.priority, Evaluation.sequence)

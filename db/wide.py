@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, Select, and_, case, func, inspect, select
+from sqlalchemy import Connection, Select, and_, case, func, inspect, select, text
 from sqlalchemy.sql.elements import quoted_name
 
 from theoros.db.schema import Campaign, Candidate, CandidateValue, Decision, Evaluation, Label, LabelOutput, LabelValue
@@ -27,8 +27,13 @@ def view_name(connection: Connection, campaign_id: int, name: str) -> str:
 
 
 def create_labels_wide(connection: Connection, campaign_id: int, name: str) -> str:
-    """Make the campaign's wide view anew from the parameters and outputs it has by now; returns the view's name."""
+    """Make the campaign's wide view anew from the parameters and outputs it has by now; returns the view's name.
+
+    A PostgreSQL role that may not make views leaves the one that stands; `theoros db views` makes it anew.
+    """
     view = view_name(connection, campaign_id, name)
+    if not _may_create(connection):
+        return view
     query = _wide_select(connection, campaign_id).compile(
         dialect=connection.dialect, compile_kwargs={"literal_binds": True}
     )
@@ -137,6 +142,13 @@ def _wide_select(connection: Connection, campaign_id: int) -> Select[tuple[objec
         .where(Evaluation.campaign_id == campaign_id)
         .group_by(*keys)
     )
+
+
+def _may_create(connection: Connection) -> bool:
+    if connection.dialect.name != "postgresql":
+        return True
+    asked = text("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+    return bool(connection.execute(asked).scalar_one())
 
 
 def _always_quoted(name: str) -> str:

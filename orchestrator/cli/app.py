@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from theoros.orchestrator.cli import database, oracles, reading, running
+from theoros.orchestrator.cli import database, doctor, oracles, reading, running
 
 app = typer.Typer(
     help="Theoros: active learning for scientists whose samples are expensive to label.",
@@ -21,5 +21,6 @@ app.command("top")(reading.top)
 app.command("plot")(reading.plot)
 app.command("query")(database.query)
 app.command("export")(database.export)
+app.command("doctor")(doctor.doctor)
 app.add_typer(oracles.app, name="oracles")
 app.add_typer(database.app, name="db")

@@ -19,7 +19,9 @@ THEOROS = Path(sys.executable).parent / "theoros"
 SPEC = {
     "campaign": "cluster",
     "question": {"minimize": "value"},
-    "oracle": {"synthetic": {"function": "Branin", "delay": "1 s", "resources": {"num_cpus": 1, "custom": {"bench": 1}}}},
+    "oracle": {
+        "synthetic": {"function": "Branin", "delay": "1 s", "resources": {"num_cpus": 1, "custom": {"bench": 1}}}
+    },
     "budget": {"labels": 20},
     "workers": {"slots": 3},
     "seed": 2,
