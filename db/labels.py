@@ -92,12 +92,7 @@ def insert_label(
 def records(
     connection: Connection, campaign_id: int, artifacts: ArtifactStore, known: Collection[int]
 ) -> list[LabelRecord]:
-    """The campaign's labels in the order of their decisions, without those of the evaluations in `known`.
-
-    Which labels are new is found among ids alone; candidates and outputs are read for those only.
-    """
-    ids = select(Evaluation.id).where(Evaluation.campaign_id == campaign_id, Evaluation.state == "done")
-    new = sorted(set(connection.execute(ids).scalars()) - set(known))
+    """The campaign's labels in the order of their decisions, without those of the evaluations in `known`."""
     query = (
         select(
             Evaluation.id,
@@ -113,9 +108,11 @@ def records(
         )
         .join(Label, Label.id == Evaluation.label_id)
         .join(Candidate, Candidate.id == Evaluation.candidate_id)
+        .where(Evaluation.campaign_id == campaign_id)
+        .order_by(Evaluation.sequence)
     )
-    rows = [row for chunk in _chunks(new) for row in connection.execute(query.where(Evaluation.id.in_(chunk)))]
-    rows.sort(key=lambda row: row.sequence)
+    skip = frozenset(known)
+    rows = [row for row in connection.execute(query) if row.id not in skip]
     arrays = outputs_of(connection, [row.label_id for row in rows], artifacts)
     return [
         LabelRecord(

@@ -78,7 +78,7 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
         select(Evaluation.id)
         .where(
             Evaluation.campaign_id == campaign_id,
-            Evaluation.state.in_(CLAIMABLE),
+            _CLAIMABLE,
             or_(Evaluation.not_before.is_(None), Evaluation.not_before <= now()),
         )
         .order_by(Evaluation.priority, Evaluation.sequence)

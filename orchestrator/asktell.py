@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from theoros.db import Claim, DecisionRecord, FailureRecord, Store
-from theoros.db.records import AnswerRecord, OutputValue
+from theoros.db.records import AnswerRecord, CheckRecord, ModelVersionRecord, OutputValue
 from theoros.models.contract import Choice, Point
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, checked_values
@@ -21,11 +21,12 @@ from theoros.orchestrator.agents.beliefs import (
     seen_points,
     to_candidate,
 )
+from theoros.orchestrator.agents.learner import score
 from theoros.orchestrator.agents.selector import affordable
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers import modelling
-from theoros.workers.modelling import Belief, ModelPlan
+from theoros.workers.modelling import Belief, Check, ModelPlan
 
 #: A person may take his time: an evaluation that was asked for belongs to its client this long (seconds).
 LEASE = 365 * 86400.0
@@ -96,39 +97,77 @@ def _asked(claim: Claim) -> Asked:
 
 
 def _decide(plan: Plan, store: Store) -> DecisionRecord:
+    """The next decision, from everything that the database holds now."""
     started = time.perf_counter()
-    name, seed = plan.spec.campaign, plan.spec.seed
-    models = ModelPlan(plan.problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
-    evaluations, labels = store.evaluations(name), store.label_records(name)
+    seed, problem = plan.spec.seed, plan.problem
+    models = ModelPlan(problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
+    evaluations = store.evaluations(plan.spec.campaign)
     sequence = len(evaluations) + 1
-    belief: Belief | None = None
-    if plan.acquisition != "random" and sequence > plan.initial_decisions and len(labels) >= 2:
-        belief, _ = modelling.train(
-            models,
-            dataset(labels, plan.problem.outputs),
-            [label.sequence for label in labels],
-            seed=derive(seed, "fit", len(labels)),
-            previous=None,
-        )
+    guided = plan.acquisition != "random" and sequence > plan.initial_decisions
+    belief, version = _learn(plan, store, models) if guided else (None, None)
     pending = pending_points(evaluations, belief.sequences if belief else frozenset())
-    seen = seen_candidates(evaluations, plan.problem.target)
-    n = 1 if belief else plan.initial
     # One seed for the whole initial design, so that each call goes on in the same sequence of points.
     proposal_seed = derive(seed, "initial") if sequence <= plan.initial_decisions else derive(seed, "propose", sequence)
-    proposals = modelling.propose(models, belief, pending, seen, n=n, seed=proposal_seed)
+    proposals = modelling.propose(
+        models,
+        belief,
+        pending,
+        seen_candidates(evaluations, problem.target),
+        n=1 if belief else plan.initial,
+        seed=proposal_seed,
+    )
     if not proposals:
         raise NothingToAsk("The proposers find no candidate that has not been asked.")
-    choice = Choice(Point(proposals[0].candidate, plan.problem.target), proposals[0].proposer, "", None)
+    choice = Choice(Point(proposals[0].candidate, problem.target), proposals[0].proposer, "", None)
     if belief is not None:
-        decided = modelling.select(
+        selected = modelling.select(
             models,
             belief,
             proposals,
             pending,
             seen_points(evaluations),
-            plan.problem.fidelities,
+            problem.fidelities,
             n=1,
             seed=derive(seed, "select", sequence),
         )
-        choice = decided.choices[0] if decided.choices else choice
-    return decision_record(plan, choice, None, time.perf_counter() - started)
+        choice = selected.choices[0] if selected.choices else choice
+    return decision_record(plan, choice, version, time.perf_counter() - started)
+
+
+def _learn(plan: Plan, store: Store, models: ModelPlan) -> tuple[Belief | None, int | None]:
+    """Fit to all labels and record the model version, scored by what decisions had predicted of their labels."""
+    name, labels = plan.spec.campaign, store.label_records(plan.spec.campaign)
+    if len(labels) < 2:
+        return None, None
+    seed = derive(plan.spec.seed, "fit", len(labels))
+    belief, report = modelling.train(
+        models, dataset(labels, plan.problem.outputs), [x.sequence for x in labels], seed=seed, previous=None
+    )
+    versions = store.model_versions(name)
+    if versions and versions[-1].n_labels == len(labels):
+        return belief, versions[-1].number
+    checked = {check.label_id for version in versions for check in version.checks}
+    predictions = store.predictions(name)
+    checks = [
+        CheckRecord(label.label_id, p.output, p.mean, p.std, float(label.values[p.output]))
+        for label in labels
+        for p in predictions.get(label.evaluation_id, ())
+        if p.output in label.values
+    ]
+    number = versions[-1].number + 1 if versions else 1
+    store.add_model_version(
+        name,
+        ModelVersionRecord(
+            number=number,
+            surrogate=report.surrogate,
+            n_labels=report.n_labels,
+            seed=seed,
+            fit_seconds=report.seconds,
+            fell_back=report.fell_back,
+            message=report.message,
+            hyperparameters=report.hyperparameters,
+            scores=score([Check(c.label_id, c.output, c.mean, c.std, c.observed) for c in checks]),
+            checks=[check for check in checks if check.label_id not in checked],
+        ),
+    )
+    return belief, number

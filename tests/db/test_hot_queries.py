@@ -141,10 +141,8 @@ def test_the_queue_is_read_in_its_order_from_an_index_of_what_waits(full):
     assert "TEMP B-TREE" not in chosen[0]
 
 
-def test_a_plan_that_postgresql_keeps_for_all_parameters_finds_what_waits_by_the_same_index(full):
-    if full._engine.dialect.name == "sqlite":
-        return  # which looks at the parameters each time
-
+@pytest.mark.parametrize("full", ["postgresql"], indirect=True)
+def test_a_plan_that_is_kept_for_all_parameters_finds_what_waits_by_the_same_index(full):
     sent = statements(full, lambda: full.claim("big", worker="w"))
     (claim,) = (statement for statement, _ in sent if "SKIP LOCKED" in statement)
     numbers = itertools.count(1)

@@ -31,6 +31,7 @@ from theoros.db import (
 )
 from theoros.db import engine as engines
 from theoros.db.errors import DatabaseUnreachable
+from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.gateway import Gateway
 
 
@@ -297,3 +298,33 @@ def test_a_sqlite_file_that_another_process_locks_is_waited_for(tmp_path, monkey
     with Store(database) as store:
         store.create_campaign("reactor", goal="optimize", spec={}, seed=7)
         asyncio.run(asyncio.wait_for(campaign(store), 60))
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_campaign_stalls_while_its_database_is_away_and_ends_as_planned(server, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spec = {
+        "campaign": "branin",
+        "question": {"minimize": "value"},
+        "oracle": {"synthetic": {"function": "Branin", "delay": "0.2 s"}},
+        "budget": {"labels": 20},
+        "workers": {"slots": 2},
+        "seed": 4,
+    }
+    campaign = Campaign(spec, store)
+
+    def disturb() -> None:
+        deadline = time.monotonic() + 60
+        while store.count("branin", ["done"]) < 5 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.away(server.kill, 2.0)
+
+    campaign.save()
+    trouble = threading.Thread(target=disturb)
+    trouble.start()
+    ending = campaign.run()
+    trouble.join()
+    assert ending.finished, ending.reason
+    assert len(campaign.labels()) == 20
+    assert store.attempts("branin")["state"].tolist() == ["done"] * 20
+    assert len(store.events("branin", kinds=["database_away"])) == 1

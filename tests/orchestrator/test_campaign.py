@@ -125,19 +125,3 @@ def test_more_slots_than_fit_are_refused_with_what_there_is(tmp_path):
     with pytest.raises(ClusterError, match=r"needs CPU 1, GPU 3.*the cluster has .*CPU 4"):
         campaign.run()
     assert campaign.state == "new"
-
-
-def test_ask_and_tell_need_no_ray_and_asking_twice_gives_the_same(tmp_path):
-    campaign = Campaign(spec(budget={"labels": 8}), tmp_path / "t.db")
-    told = 0
-    while told < 8:
-        asked = campaign.ask("laboratory")
-        assert campaign.ask("laboratory") == asked
-        assert campaign.ask("another").evaluation != asked.evaluation if told == 0 else True
-        x1, x2 = asked.parameters["x1"], asked.parameters["x2"]
-        assert campaign.tell(asked, {"value": (x1 - 3) ** 2 + x2**2})
-        assert not campaign.tell(asked, {"value": 0.0})
-        told = len(campaign.labels())
-        if told == 7:
-            break
-    assert len(campaign.store.evaluations("branin")) == 8

@@ -1,0 +1,94 @@
+"""Ask and tell: the loop for an oracle that is a person. No Ray is started."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from theoros.oracles.failures import BadAnswer, NotConverged
+from theoros.orchestrator.asktell import NothingToAsk
+from theoros.orchestrator.campaign import Campaign
+
+SPEC = {
+    "campaign": "bench",
+    "question": {"minimize": "value"},
+    "oracle": {"synthetic": {"function": "Branin"}},
+    "budget": {"labels": 16},
+    "seed": 4,
+}
+
+
+@pytest.fixture
+def campaign(tmp_path):
+    opened = Campaign(SPEC, tmp_path / "t.db")
+    yield opened
+    opened.close()
+
+
+def bowl(parameters):
+    return (parameters["x1"] - 3) ** 2 + (parameters["x2"] - 2) ** 2
+
+
+def test_a_loop_of_ask_and_tell_finds_the_bottom_of_a_bowl(campaign):
+    for _ in range(16):
+        asked = campaign.ask()
+        assert campaign.tell(asked, bowl(asked.parameters))
+    assert campaign.top(1)["value"].iloc[0] < 0.05
+    with pytest.raises(NothingToAsk, match="budget of 16 labels"):
+        campaign.ask()
+    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
+
+
+def test_asking_again_before_telling_gives_the_same_and_others_get_others(campaign):
+    first = campaign.ask("anna")
+    assert campaign.ask("anna") == first
+    other = campaign.ask("ben")
+    assert other.evaluation != first.evaluation
+    assert other.candidate != first.candidate
+    campaign.tell(first, 1.0)
+    assert campaign.ask("anna") not in (first, other)
+
+
+def test_an_answer_counts_once(campaign):
+    asked = campaign.ask()
+    assert campaign.tell(asked, {"value": 2.0})
+    assert not campaign.tell(asked, {"value": 3.0})
+    assert campaign.labels()["value"].tolist() == [2.0]
+
+
+def test_a_wrong_answer_is_refused_and_the_question_stays_open(campaign):
+    asked = campaign.ask()
+    with pytest.raises(BadAnswer, match="lacks"):
+        campaign.tell(asked, {"energy": 1.0})
+    with pytest.raises(BadAnswer, match="finite"):
+        campaign.tell(asked, float("nan"))
+    assert campaign.ask() == asked
+
+
+def test_a_failed_experiment_is_recorded_and_not_asked_again(campaign):
+    asked = campaign.ask()
+    assert campaign.tell(asked, NotConverged("the flask broke"))
+    (failed,) = campaign.store.evaluations("bench", ["abandoned"])
+    assert failed.failure_class == "not_converged"
+    assert campaign.ask().candidate != asked.candidate
+
+
+def test_a_reopened_campaign_goes_on_where_it_was(campaign, tmp_path):
+    asked = campaign.ask("anna")
+    reopened = Campaign.open("bench", tmp_path / "t.db")
+    assert reopened.ask("anna") == asked
+    assert reopened.tell(asked, 1.0)
+    reopened.close()
+
+
+def test_model_versions_are_recorded_with_scores_of_what_was_predicted(campaign):
+    for _ in range(12):
+        asked = campaign.ask()
+        campaign.tell(asked, bowl(asked.parameters))
+    versions = campaign.store.model_versions("bench")
+    assert [v.number for v in versions] == list(range(1, len(versions) + 1))
+    assert versions[-1].n_labels == 11
+    assert {s.metric for s in versions[-1].scores} >= {"rmse", "coverage_90"}
+    decisions = campaign.store.decisions("bench")
+    assert decisions["model_version"].max() == versions[-1].number
