@@ -10,8 +10,9 @@ _WEIGHT = 0.2
 #: Decisions kept waiting for each that is used up, on average, while the next ones are made: slots that began
 #: together end together, so the average alone would leave some of them waiting.
 _BURST = 4
-#: Never more decisions than so many for each slot: what is decided early is decided on less.
-_MOST_PER_SLOT = 4
+#: Never more decisions than so many for each slot: what is decided early is decided on less, and an oracle that
+#: answers at once would have its whole budget decided by the first model.
+_MOST_PER_SLOT = 1
 
 
 @dataclass

@@ -85,8 +85,13 @@ class Selector(Agent):
         horizon = sequence - 1 - (self._plan.lookahead or 0) if self._plan.strict and guided else None
         if guided and not await self._fresh_enough(horizon):
             return  # the model that this decision is to be made with is still being fitted
+        model = self._model_for(horizon) if guided else None
+        if guided and (model is None or model.belief is None):
+            n = min(n, self._wanted - self._margin)  # without a model, only for slots that stand idle: none in advance
+            if n <= 0:
+                return
         self._asked = True
-        self.bus.publish(ProposalsWanted(n, sequence, self._model_for(horizon) if guided else None, horizon))
+        self.bus.publish(ProposalsWanted(n, sequence, model, horizon))
 
     async def _fresh_enough(self, horizon: int | None) -> bool:
         """Whether there is a model that may decide.

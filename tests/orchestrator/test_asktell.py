@@ -1,8 +1,6 @@
-"""Ask and tell: the loop for an oracle that is a person. No Ray is started."""
+"""Ask and tell: the loop for an oracle that is a person."""
 
 from __future__ import annotations
-
-import sys
 
 import pytest
 
@@ -37,7 +35,6 @@ def test_a_loop_of_ask_and_tell_finds_the_bottom_of_a_bowl(campaign):
     assert campaign.top(1)["value"].iloc[0] < 0.05
     with pytest.raises(NothingToAsk, match="budget of 16 labels"):
         campaign.ask()
-    assert "ray" not in sys.modules or not sys.modules["ray"].is_initialized()
 
 
 def test_asking_again_before_telling_gives_the_same_and_others_get_others(campaign):

@@ -20,7 +20,7 @@ def test_a_second_of_oracle_and_a_quarter_of_decision_keep_every_slot_supplied()
 
 @given(st.integers(1, 1000), seconds, seconds)
 def test_the_margin_is_bounded_by_the_slots(slots, evaluation, decision):
-    assert 1 <= Pace(slots, evaluation, decision).margin <= 4 * slots
+    assert 1 <= Pace(slots, evaluation, decision).margin <= slots
 
 
 @given(st.integers(1, 100), seconds, st.lists(seconds, min_size=1))
