@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 ROOMS := db models oracles orchestrator workers
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo water test lint types bench clean
+.PHONY: demo water test chaos lint types bench clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 
 test: $(INSTALLED)
 	$(BIN)/pytest
+
+chaos: $(INSTALLED)  ## kill what runs campaigns, 200 times at random; goes on where it stopped
+	$(BIN)/python tests/faults/chaos.py --folder build/chaos --kills 200
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -47,8 +47,14 @@ class DeadlineExceeded(OracleFailure):
     failure_class = "timeout"
 
 
+class OracleCrashed(OracleFailure):
+    """The oracle's own process died under the evaluation (a crash, a kill, an exit): the candidate may be to blame."""
+
+    failure_class = "crash"
+
+
 class WorkerLost(OracleFailure):
-    """The worker died (a crash, a kill, a lost node): says nothing about the candidate."""
+    """The worker was lost with its node or its orchestrator: says nothing about the candidate."""
 
     failure_class = "infrastructure"
 
@@ -63,6 +69,7 @@ FAILURES: dict[str, type[OracleFailure]] = {
         MissingDependency,
         MemoryExceeded,
         DeadlineExceeded,
+        OracleCrashed,
         WorkerLost,
     )
 }

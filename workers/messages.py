@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """One evaluation: `token` names the attempt, `kind` and `data` the candidate."""
+    """One evaluation: `token` names the attempt, `kind` and `data` the candidate.
+
+    `memory` (bytes) is the limit of this attempt, where it differs from that of the oracle's resources.
+    """
 
     token: str
     kind: str
     data: Mapping[str, Any]
     fidelity: str
+    memory: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
@@ -29,6 +33,7 @@ class Outcome:
     """How an attempt ended. Either `values` (outputs as nested lists) or `failure_class` and `message` are set.
 
     Seconds are wall and processor time of the evaluation itself; `max_rss` is the peak resident memory in bytes.
+    `unspooled` says why an answer could not be made durable on the worker's disk, and is empty when it was.
     """
 
     token: str
@@ -44,6 +49,7 @@ class Outcome:
     pid: int | None = None
     stdout: str = ""
     stderr: str = ""
+    unspooled: str = ""
 
     @property
     def ok(self) -> bool:

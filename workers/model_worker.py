@@ -61,8 +61,12 @@ class ModelWorker:
         return modelling.select(self._plan, belief, proposals, pending, seen, fidelities, n=n, seed=seed)
 
 
+#: How often a call is made before its model worker is said to be lost.
+_TRIES = 4
+
+
 class ModelWorkerLost(RuntimeError):
-    """A model worker died again right after it had been replaced."""
+    """A model worker died again and again right after it had been replaced."""
 
 
 class SupervisedModelWorker:
@@ -103,17 +107,19 @@ class SupervisedModelWorker:
         return decided
 
     async def _call(self, method: str, *arguments: Any, returns: int = 1) -> Any:
-        for _ in range(2):
-            references = getattr(self._actor, method).options(num_returns=returns).remote(*arguments)
+        for _ in range(_TRIES):
+            actor = self._actor
             try:
+                references = getattr(actor, method).options(num_returns=returns).remote(*arguments)
                 if returns == 1:
                     return await asyncio.wait_for(references, self._deadline)
                 return references[0], await asyncio.wait_for(references[-1], self._deadline)
             except (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError, TimeoutError) as error:
                 last = error
-                self.close()
-                self._actor = self._start()
-        raise ModelWorkerLost(f"The model worker died or hung twice in {method!r}: {last}")
+                if self._actor is actor:  # another call that it failed may have replaced it already
+                    self.close()
+                    self._actor = self._start()
+        raise ModelWorkerLost(f"The model worker died or hung {_TRIES} times in {method!r}: {last}")
 
     def close(self) -> None:
         """Give the worker back to the cluster."""

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import psutil
 
-from theoros.oracles.failures import DeadlineExceeded, MemoryExceeded, OracleFailure, WorkerLost
+from theoros.oracles.failures import BadAnswer, DeadlineExceeded, MemoryExceeded, OracleCrashed, OracleFailure
 from theoros.oracles.resources import Resources
 from theoros.workers.messages import EvaluationRequest, Outcome
 
@@ -70,7 +70,12 @@ class Sandbox:
     """
 
     def __init__(self, oracle: Mapping[str, Any], resources: Resources, spool: Path) -> None:
-        self._setup = {"oracle": dict(oracle), "memory": resources.memory, "spool": str(spool)}
+        self._setup = {
+            "oracle": dict(oracle),
+            "memory": resources.memory,
+            "spool": str(spool),
+            "largest": LARGEST_ANSWER,
+        }
         self._resources = resources
         self._child: subprocess.Popen[bytes] | None = None
         self._cancelled = False
@@ -101,7 +106,7 @@ class Sandbox:
         self._stdout, self._stderr = _Tail(self._child.stdout), _Tail(self._child.stderr)
         self._channel, self._buffer = ours, bytearray()
         self._send(self._setup)
-        message = self._receive(time.monotonic() + _START_TIMEOUT, watch_memory=False)
+        message = self._receive(time.monotonic() + _START_TIMEOUT, memory=None)
         if not isinstance(message, dict) or not message.get("ready"):
             reason = message["message"] if isinstance(message, dict) else str(message or "its process died")
             output = self._stderr.take()[-2000:]
@@ -150,7 +155,8 @@ class Sandbox:
         with tempfile.TemporaryDirectory(prefix="theoros-", ignore_cleanup_errors=True) as scratch:
             try:
                 self._send(request.to_dict() | {"scratch": scratch})
-                message = self._receive(time.monotonic() + self._resources.timeout, watch_memory=True)
+                memory = request.memory or self._resources.memory
+                message = self._receive(time.monotonic() + self._resources.timeout, memory)
             except OSError:
                 message = None
             outcome = self._outcome(request, message)
@@ -168,7 +174,7 @@ class Sandbox:
                 request.token, request.fidelity, failure_class="cancelled", message="cancelled while running"
             )
         if message is None:
-            message = WorkerLost(self._epitaph())
+            message = OracleCrashed(self._epitaph())
         return Outcome(request.token, request.fidelity, failure_class=message.failure_class, message=str(message))
 
     def _epitaph(self) -> str:
@@ -186,19 +192,20 @@ class Sandbox:
         self._channel.settimeout(60)
         self._channel.sendall(json.dumps(message).encode() + b"\n")
 
-    def _receive(self, deadline: float, *, watch_memory: bool) -> dict[str, Any] | OracleFailure | None:
-        """The child's next message; a failure when a limit was passed; None when the child died."""
+    def _receive(self, deadline: float, memory: int | None) -> dict[str, Any] | OracleFailure | None:
+        """The child's next message; a failure when a limit (seconds, bytes) was passed; None when the child died."""
         self._channel.settimeout(_POLL)
-        next_look = time.monotonic() + _POLL
+        next_look, searched = time.monotonic() + _POLL, 0
         while True:
-            end = self._buffer.find(b"\n")
+            end = self._buffer.find(b"\n", searched)
+            searched = len(self._buffer)
             if end >= 0:
                 line = bytes(self._buffer[:end])
                 del self._buffer[: end + 1]
                 message: dict[str, Any] = json.loads(line)
                 return message
-            if len(self._buffer) > LARGEST_ANSWER:
-                return OracleFailure(f"The answer is larger than {LARGEST_ANSWER // 2**20} MiB.")
+            if len(self._buffer) > 2 * LARGEST_ANSWER:  # the child keeps the limit; this is for one that does not
+                return BadAnswer(f"The answer is larger than {LARGEST_ANSWER // 2**20} MiB.")
             try:
                 chunk = self._channel.recv(2**20)
                 if not chunk:
@@ -211,12 +218,11 @@ class Sandbox:
             now = time.monotonic()
             if now > deadline:
                 return DeadlineExceeded(f"The evaluation ran past its deadline of {self._resources.timeout:g} s.")
-            if watch_memory and self._resources.memory and now > next_look:
+            if memory is not None and now > next_look:
                 next_look = now + _POLL
-                if (used := self._resident_bytes()) > self._resources.memory:
-                    granted = self._resources.memory / 2**20
+                if (used := self._resident_bytes()) > memory:
                     return MemoryExceeded(
-                        f"The evaluation used {used / 2**20:.0f} MiB; {granted:.0f} MiB were granted."
+                        f"The evaluation used {used / 2**20:.0f} MiB; {memory / 2**20:.0f} MiB were granted."
                     )
 
     def _resident_bytes(self) -> int:

@@ -27,17 +27,20 @@ class OracleSlot:
         self._sandbox = Sandbox(oracle, Resources(**resources), self._spool)
         self._current: str | None = None
 
-    def start(self) -> tuple[str, int]:
-        """Build the oracle; returns host and process. Raises OracleDidNotStart."""
+    def place(self) -> tuple[str, str, int]:
+        """Where the slot is: Ray's id of its node, host and process. Answers as soon as the slot has found a place."""
+        return ray.get_runtime_context().get_node_id(), socket.gethostname(), os.getpid()
+
+    def start(self) -> None:
+        """Build the oracle. Raises OracleDidNotStart."""
         self._sandbox.start()
-        return socket.gethostname(), os.getpid()
 
     def evaluate(self, request: EvaluationRequest) -> Outcome:
         """Run one evaluation; its answer is on this node's disk before it is returned."""
         self._current = request.token
         try:
             return self._sandbox.evaluate(request)
-        except OracleDidNotStart as error:
+        except (OracleDidNotStart, OSError) as error:  # OSError: no room for a scratch folder or a process
             return Outcome(request.token, request.fidelity, failure_class="infrastructure", message=str(error))
         finally:
             self._current = None

@@ -14,15 +14,22 @@ from theoros.workers.messages import Outcome
 
 
 def write(spool: Path, outcome: Outcome) -> None:
-    """Write `outcome` under its token, atomically, and flush it to the disk."""
+    """Write `outcome` under its token, atomically, and flush it to the disk.
+
+    Raises OSError when the disk is full or can't be written; then no part of the answer is left on it.
+    """
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = spool / f"{outcome.token}.part"
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(outcome.to_dict(), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(spool / f"{outcome.token}.json")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(outcome.to_dict(), file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(spool / f"{outcome.token}.json")
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     directory = os.open(spool, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -31,14 +38,15 @@ def write(spool: Path, outcome: Outcome) -> None:
 
 
 def read_all(spool: Path) -> list[Outcome]:
-    """All answers waiting in `spool`, oldest first. A file that can't be read is left where it is."""
-    if not spool.is_dir():
-        return []
+    """All answers waiting in `spool`, oldest first. A file that can't be read is left where it is.
+
+    Other processes may take in and remove answers meanwhile: a file that has just gone is none.
+    """
     outcomes = []
-    for path in sorted(spool.glob("*.json"), key=lambda p: p.stat().st_mtime):
+    for path in sorted(spool.glob("*.json"), key=_written):
         try:
             outcome = Outcome(**json.loads(path.read_text()))
-        except (ValueError, TypeError):
+        except (OSError, ValueError, TypeError):
             continue
         if outcome.token == path.stem:
             outcomes.append(outcome)
@@ -48,3 +56,10 @@ def read_all(spool: Path) -> list[Outcome]:
 def discard(spool: Path, token: str) -> None:
     """Remove the file of `token`, if there is one."""
     (spool / f"{token}.json").unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -16,10 +16,14 @@ class Started:
 
 @dataclass(frozen=True)
 class QueueShort:
-    """The dispatcher wants `wanted` more decisions in the queue, so that `margin` wait beside the running ones."""
+    """The dispatcher wants `wanted` more decisions in the queue, so that `margin` wait beside the running ones.
+
+    `slots` is how many evaluations can run side by side now.
+    """
 
     wanted: int
     margin: int
+    slots: int
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ class Selector(Agent):
             case ModelUpdated():
                 self._models[message.horizon] = self._latest = message
                 await self._ask()
-            case QueueShort(wanted=wanted, margin=margin):
-                self._wanted, self._margin = wanted, margin
+            case QueueShort(wanted=wanted, margin=margin, slots=slots):
+                self._wanted, self._margin, self._n_slots = wanted, margin, slots
                 await self._ask()
             case ProposalsReady():
                 self._asked = False

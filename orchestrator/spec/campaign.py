@@ -64,9 +64,15 @@ class StopRules(_Frozen):
 
 
 class Retries(_Frozen):
-    """How often an evaluation is tried again after a failure of each class, the first try not counted."""
+    """How often an evaluation is tried again after a failure of each class, counted for each class by itself.
+
+    An evaluation that was lost with its worker, node or orchestrator more than `infrastructure` times, or that crashed
+    its oracle's process more than `crash` times, is quarantined: abandoned as ``poison``. After a `memory` failure the
+    next try gets twice the memory. `backoff` is the pause before the first retry of a class; it doubles each time.
+    """
 
     infrastructure: int = Field(default=3, ge=0)
+    crash: int = Field(default=1, ge=0)
     memory: int = Field(default=1, ge=0)
     timeout: int = Field(default=0, ge=0)
     not_converged: int = Field(default=0, ge=0)

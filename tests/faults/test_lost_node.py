@@ -1,81 +1,81 @@
-"""A campaign on a real Ray cluster of several nodes outlives the loss of one, and uses the one that joins."""
+"""A campaign on a real Ray cluster of several nodes outlives the loss of any, and uses those that join."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
+from wave import truth
 
 import pytest
-import yaml
 from ray.cluster_utils import Cluster
 
-from theoros.db import CampaignNotFound, Store
-from theoros.db.errors import DatabaseNotFound
+from tests.faults.invariants import violations
+from theoros.workers import spool
+from theoros.workers.messages import Outcome
 
-THEOROS = Path(sys.executable).parent / "theoros"
-SPEC = {
+SPEC: dict[str, Any] = {
     "campaign": "cluster",
-    "question": {"minimize": "value"},
-    "oracle": {
-        "synthetic": {"function": "Branin", "delay": "1 s", "resources": {"num_cpus": 1, "custom": {"bench": 1}}}
-    },
+    "question": {"maximize": "height"},
+    "oracle": {"wave:Wave": {"seconds": 1.0, "resources": {"num_cpus": 1, "custom": {"bench": 1}}}},
     "budget": {"labels": 20},
     "workers": {"slots": 3},
     "seed": 2,
 }
 
 
-def done(database: Path) -> int:
-    try:
-        with Store(database, read_only=True) as store:
-            return sum(e.state == "done" for e in store.evaluations("cluster"))
-    except (DatabaseNotFound, CampaignNotFound):
-        return 0
-
-
 @pytest.fixture
-def cluster():
+def cluster() -> Iterator[Cluster]:
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     yield nodes
     nodes.shutdown()
 
 
-def test_a_campaign_outlives_a_lost_node_and_uses_one_that_joins(cluster, tmp_path):
+def test_a_campaign_outlives_a_lost_node_and_uses_one_that_joins(cluster, make_home):
     first = cluster.add_node(num_cpus=2, resources={"bench": 2})
-    second = cluster.add_node(num_cpus=1, resources={"bench": 1})
+    cluster.add_node(num_cpus=1, resources={"bench": 1})
     cluster.wait_for_nodes()
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC))
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    driver = subprocess.Popen(
-        [THEOROS, "run", "c.yaml", "--database", "t.db", "--address", cluster.address],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while done(tmp_path / "t.db") < 4:
-            assert driver.poll() is None, driver.stdout.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        cluster.remove_node(first, allow_graceful=False)
-        cluster.add_node(num_cpus=2, resources={"bench": 2})
-        output, _ = driver.communicate(timeout=200)
-    finally:
-        driver.kill()
+    home = make_home(SPEC, cluster.address)
+    driver = home.start()
+    home.wait_for(lambda: home.done() >= 4)
+    cluster.remove_node(first, allow_graceful=False)
+    cluster.add_node(num_cpus=2, resources={"bench": 2})
+    output, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, output
-    with Store(tmp_path / "t.db", read_only=True) as store:
-        assert [e.state for e in store.evaluations("cluster")] == ["done"] * 20
+    with home.read() as store:
+        assert violations(store, "cluster", budget=20, spool=home.spool, truth=truth) == []
         attempts = store.attempts("cluster")
-        events = {event.kind for event in store.events("cluster")}
-    assert (attempts["state"] == "done").sum() == 20, "an answer was counted twice"
-    assert "worker_lost" in events
+    assert home.told("worker_lost")
     lost = attempts[attempts["state"] != "done"]
     assert len(lost) >= 1, "the lost node was working"
     assert set(lost["exit_class"]) == {"infrastructure"}
-    assert second is not None
+    assert set(lost["cost"]) == {0.0}, "a lost node is not charged"
+
+
+def test_slots_follow_the_cluster_and_answers_on_a_disk_are_taken_in_before_work_is_given(cluster, make_home):
+    node = cluster.add_node(num_cpus=1, resources={"bench": 1})
+    cluster.wait_for_nodes()
+    home = make_home(SPEC | {"budget": {"labels": 30}, "workers": {"slots": "auto"}}, cluster.address)
+    driver = home.start()
+    home.wait_for(lambda: home.done() >= 3)
+    cluster.remove_node(node, allow_graceful=False)
+    home.wait_for(lambda: home.told("starved"))
+    assert "bench 1" in home.told("starved")[0]
+    assert "the cluster has" in home.told("starved")[0]
+
+    with home.read() as store:
+        (lost,) = store.query(
+            "SELECT a.token, e.sequence, k.data FROM attempts a JOIN evaluations e ON e.id = a.evaluation_id "
+            "JOIN candidates k ON k.id = e.candidate_id WHERE a.state = 'lost'"
+        ).itertuples()
+        (evaluation,) = (e for e in store.evaluations("cluster") if e.sequence == lost.sequence)
+    spool.write(home.spool, Outcome(lost.token, "only", values=truth(evaluation.candidate.data), host="lost", pid=1))
+    cluster.add_node(num_cpus=3, resources={"bench": 3})
+    home.wait_for(lambda: home.told("orphan_taken_in"))
+    output, _ = driver.communicate(timeout=200)
+    assert driver.returncode == 0, output
+    with home.read() as store:
+        assert violations(store, "cluster", budget=30, spool=home.spool, truth=truth) == []
+        attempts = store.attempts("cluster")
+    assert attempts[attempts["sequence"] == lost.sequence]["state"].tolist() == ["done"], "it was not asked again"
+    assert home.told("slots_added")
+    assert len(set(attempts["worker"])) > 1, "the new slots worked"

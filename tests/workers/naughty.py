@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 from theoros.oracles import Answer, Categorical, Fidelity, Parameters, Quantity, Resources
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate, NotConverged
+from theoros.workers.sandbox import LARGEST_ANSWER
 
 BEHAVIOURS = (
     "answer",
@@ -38,6 +40,9 @@ BEHAVIOURS = (
     "scratch",
     "escape",
     "bad_details",
+    "huge",
+    "disk_full",
+    "hungry",
 )
 
 
@@ -51,7 +56,7 @@ class Naughty:
     space = Parameters(behaviour=Categorical(*BEHAVIOURS), note=Categorical("", *"abcdefgh"))
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
-        return getattr(self, f"_{candidate.data['behaviour']}")(candidate.data["note"])
+        return getattr(self, f"_{candidate.data['behaviour']}")(candidate.data.get("note", ""))
 
     def _answer(self, note: str) -> Answer:
         print("hello from the oracle")
@@ -120,17 +125,37 @@ class Naughty:
     def _fork(self, note: str) -> Answer:
         """Start a grandchild in this process group and hang."""
         child = subprocess.Popen(["sleep", "600"])
-        Path(os.environ["NAUGHTY_PIDS"]).write_text(str(child.pid))
+        Path(os.environ.get("NAUGHTY_PIDS", os.devnull)).write_text(str(child.pid))
         time.sleep(600)
         raise AssertionError
 
     def _escape(self, note: str) -> Answer:
         """Start a grandchild that leaves the process group and hang."""
         child = subprocess.Popen(["sleep", "600"], start_new_session=True)
-        Path(os.environ["NAUGHTY_PIDS"]).write_text(str(child.pid))
+        Path(os.environ.get("NAUGHTY_PIDS", os.devnull)).write_text(str(child.pid))
         time.sleep(600)
         raise AssertionError
 
     def _scratch(self, note: str) -> Answer:
         Path("litter.txt").write_text("x")
         return Answer({"value": 1.0}, {"folder": str(Path.cwd())})
+
+    def _huge(self, note: str) -> Answer:
+        return Answer({"value": 1.0}, {"text": "x" * (LARGEST_ANSWER + 1)})
+
+    def _disk_full(self, note: str) -> Answer:
+        """Answer while the disk is full: what is written can't be flushed."""
+        flush = os.fsync
+
+        def full(descriptor: int) -> None:
+            os.fsync = flush
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        os.fsync = full
+        return Answer({"value": 3.0})
+
+    def _hungry(self, note: str) -> Answer:
+        """Needs 700 MiB, and is content with them."""
+        hoard = [np.ones(2**17) for _ in range(700)]
+        time.sleep(1.0)  # long enough to be looked at
+        return Answer({"value": float(len(hoard))})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -70,9 +71,10 @@ def test_the_child_is_reused_and_isolation_gives_a_fresh_one(make_sandbox):
         ("extra", "bad_answer"),
         ("shape", "bad_answer"),
         ("bad_details", "oracle_error"),
-        ("kill_itself", "infrastructure"),
-        ("segfault", "infrastructure"),
-        ("exit", "infrastructure"),
+        ("huge", "bad_answer"),
+        ("kill_itself", "crash"),
+        ("segfault", "crash"),
+        ("exit", "crash"),
     ],
 )
 def test_every_failure_has_its_class_and_the_next_evaluation_works(make_sandbox, behaviour, failure_class, tmp_path):
@@ -99,6 +101,21 @@ def test_a_deadline_ends_what_ignores_signals(make_sandbox, behaviour):
 def test_a_memory_limit_ends_what_grows(make_sandbox):
     outcome = make_sandbox(memory=600 * 2**20).evaluate(request("eat_memory"))
     assert outcome.failure_class == "memory"
+
+
+def test_a_request_may_have_a_memory_limit_of_its_own_and_the_next_has_the_usual_one(make_sandbox):
+    sandbox = make_sandbox(memory=600 * 2**20)
+    assert sandbox.evaluate(request("hungry")).failure_class == "memory"
+    assert sandbox.evaluate(replace(request("hungry"), memory=1200 * 2**20)).ok
+    assert sandbox.evaluate(request("hungry")).failure_class == "memory"
+    assert sandbox.evaluate(request("answer")).ok
+
+
+def test_with_a_full_disk_an_answer_is_reported_and_leaves_no_part_of_it(make_sandbox, tmp_path):
+    outcome = make_sandbox().evaluate(request("disk_full"))
+    assert outcome.ok
+    assert "No space left" in outcome.unspooled
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_a_gigabyte_of_output_is_neither_kept_nor_waited_for(make_sandbox):

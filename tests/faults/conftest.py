@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from theoros.db import CampaignNotFound, Store
+from theoros.db.errors import DatabaseNotFound
+
+HERE = Path(__file__).parent
+THEOROS = Path(sys.executable).parent / "theoros"
+# Oracles of these tests are modules in this folder, as a person's own are in his.
+sys.path[:0] = [str(HERE), str(HERE.parent / "workers")]
+
+
+class Home:
+    """A folder with a campaign, and whoever runs it."""
+
+    def __init__(self, folder: Path, spec: dict[str, Any], address: str) -> None:
+        self.folder, self.name, self.address = folder, spec["campaign"], address
+        self.database = folder / "t.db"
+        self.spool = folder / ".theoros-spool" / self.name
+        (folder / "c.yaml").write_text(yaml.safe_dump(spec))
+        shutil.copy(HERE / "wave.py", folder)
+        self.drivers: list[subprocess.Popen[str]] = []
+
+    def start(self, *verb: str) -> subprocess.Popen[str]:
+        """Start an orchestrator: ``run`` or ``resume``."""
+        what = verb or ("run", "c.yaml")
+        command = [THEOROS, *what, "--database", "t.db", "--address", self.address]
+        driver = subprocess.Popen(command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.drivers.append(driver)
+        return driver
+
+    def resume(self) -> None:
+        """Go on to the end."""
+        driver = self.start("resume", self.name)
+        output, _ = driver.communicate(timeout=200)
+        assert driver.returncode == 0, output
+
+    def read(self) -> Store:
+        return Store(self.database, read_only=True)
+
+    def done(self) -> int:
+        try:
+            with self.read() as store:
+                return len(store.evaluations(self.name, ["done"]))
+        except (DatabaseNotFound, CampaignNotFound):
+            return 0
+
+    def told(self, kind: str) -> list[str]:
+        """What a person was told of that kind."""
+        with self.read() as store:
+            return [event.message for event in store.events(self.name, 1000, kinds=[kind])]
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            assert self.drivers[-1].poll() is None, self.drivers[-1].communicate()[0]
+            time.sleep(0.1)
+
+    def close(self) -> None:
+        for driver in self.drivers:
+            driver.kill()
+            driver.communicate()
+
+
+@pytest.fixture(scope="module")
+def ray_address() -> Iterator[str]:
+    """A cluster that several orchestrators can join one after another."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4})
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture
+def make_home(tmp_path: Path) -> Iterator[Callable[[dict[str, Any], str], Home]]:
+    made: list[Home] = []
+
+    def make(spec: dict[str, Any], address: str) -> Home:
+        made.append(Home(tmp_path, spec, address))
+        return made[-1]
+
+    yield make
+    for home in made:
+        home.close()
