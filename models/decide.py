@@ -30,17 +30,19 @@ POOL = 32
 PROMOTION = "promotion"
 
 
-def initial(problem: Problem, proposer: Proposer, n: int, seen: frozenset[str], seed: int) -> list[Choice]:
-    """The first design: `n` candidates, each asked at every fidelity, cheapest first.
+def without_model(problem: Problem, proposals: Sequence[Proposal], *, initial: bool) -> list[Choice]:
+    """Proposals as choices, in their order, before there is a model.
 
-    Cheap and true labels at the same places teach the model how the levels hang together, which nothing else does
-    (a nested design); the cheap ones cost little by definition. Fewer candidates only when the space has no more.
+    In the `initial` design each candidate is asked at every fidelity, cheapest first: cheap and true labels of the same
+    candidates teach the model how the levels hang together, which nothing else does (a nested design), and the cheap
+    ones cost little by definition. After it, candidates are asked at the target fidelity.
     """
-    candidates = proposer.propose(ProposalRequest(problem, n, derived_seed(seed, "initial"), seen))
+    fidelities = problem.fidelities if initial else (problem.target,)
+    reason = "initial design" if initial else "chosen before the first fit"
     return [
-        Choice(Point(candidate, fidelity), proposer.name, "", None, reason="initial design")
-        for candidate in candidates
-        for fidelity in problem.fidelities
+        Choice(Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason=reason)
+        for proposal in proposals
+        for fidelity in fidelities
     ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from theoros.db import Claim, DecisionRecord, FailureRecord, Store
-from theoros.db.records import AnswerRecord, CheckRecord, ModelVersionRecord, OutputValue
-from theoros.models.contract import Choice, Point
+from theoros.db.records import AnswerRecord, CheckRecord, OutputValue
+from theoros.models.contract import Choice
+from theoros.models.decide import without_model
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, checked_values
 from theoros.oracles.failures import OracleFailure
@@ -21,8 +22,8 @@ from theoros.orchestrator.agents.beliefs import (
     seen_points,
     to_candidate,
 )
-from theoros.orchestrator.agents.learner import score
-from theoros.orchestrator.agents.selector import affordable
+from theoros.orchestrator.agents.learner import score, version_record
+from theoros.orchestrator.agents.selector import affordable, open_fidelities
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers import modelling
@@ -68,7 +69,7 @@ def ask(plan: Plan, store: Store, client: str) -> Asked:
         n, reason = affordable(plan, store.progress(name, plan.cost_table), 1)
         if n == 0:
             raise NothingToAsk(f"There is nothing more to ask: {reason}.")
-        store.enqueue(name, [_decide(plan, store)], required_outputs=plan.required)
+        store.enqueue(name, _decide(plan, store), required_outputs=plan.required)
     raise NothingToAsk("The proposers find no candidate that has not been asked.")
 
 
@@ -96,8 +97,10 @@ def _asked(claim: Claim) -> Asked:
     return Asked(claim.evaluation_id, claim.token, to_candidate(claim.candidate), claim.fidelity)
 
 
-def _decide(plan: Plan, store: Store) -> DecisionRecord:
-    """The next decision, from everything that the database holds now."""
+def _decide(plan: Plan, store: Store) -> list[DecisionRecord]:
+    """The next decision, from everything that the database holds now: one candidate, in the initial design at every
+    fidelity.
+    """
     started = time.perf_counter()
     seed, problem = plan.spec.seed, plan.problem
     models = ModelPlan(problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
@@ -118,7 +121,8 @@ def _decide(plan: Plan, store: Store) -> DecisionRecord:
     )
     if not proposals:
         raise NothingToAsk("The proposers find no candidate that has not been asked.")
-    choice = Choice(Point(proposals[0].candidate, problem.target), proposals[0].proposer, "", None)
+    first = sequence <= plan.initial_decisions
+    choices: Sequence[Choice] = without_model(problem, proposals[:1], initial=first)
     if belief is not None:
         selected = modelling.select(
             models,
@@ -126,12 +130,12 @@ def _decide(plan: Plan, store: Store) -> DecisionRecord:
             proposals,
             pending,
             seen_points(evaluations),
-            problem.fidelities,
+            open_fidelities(plan, store.progress(plan.spec.campaign, plan.cost_table)),
             n=1,
             seed=derive(seed, "select", sequence),
         )
-        choice = selected.choices[0] if selected.choices else choice
-    return decision_record(plan, choice, version, time.perf_counter() - started)
+        choices = selected.choices or choices
+    return [decision_record(plan, choice, version, time.perf_counter() - started) for choice in choices]
 
 
 def _learn(plan: Plan, store: Store, models: ModelPlan) -> tuple[Belief | None, int | None]:
@@ -157,17 +161,12 @@ def _learn(plan: Plan, store: Store, models: ModelPlan) -> tuple[Belief | None, 
     number = versions[-1].number + 1 if versions else 1
     store.add_model_version(
         name,
-        ModelVersionRecord(
-            number=number,
-            surrogate=report.surrogate,
-            n_labels=report.n_labels,
-            seed=seed,
-            fit_seconds=report.seconds,
-            fell_back=report.fell_back,
-            message=report.message,
-            hyperparameters=report.hyperparameters,
-            scores=score([Check(c.label_id, c.output, c.mean, c.std, c.observed) for c in checks]),
-            checks=[check for check in checks if check.label_id not in checked],
+        version_record(
+            report,
+            number,
+            seed,
+            score([Check(c.label_id, c.output, c.mean, c.std, c.observed) for c in checks]),
+            [check for check in checks if check.label_id not in checked],
         ),
     )
     return belief, number

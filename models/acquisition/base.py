@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -60,9 +61,9 @@ class FeatureAcquisition(AcquisitionFunction):  # type: ignore[misc]  # BoTorch 
         """Values ``b`` of features ``b x 1 x d``, larger is better."""
         return self.values(X.squeeze(-2))
 
+    @abstractmethod
     def values(self, features: Tensor) -> Tensor:
         """Values ``b`` of features ``b x d``."""
-        raise NotImplementedError
 
 
 def feature_scorer(model: FittedSurrogate, function: FeatureAcquisition) -> Score:

@@ -12,7 +12,7 @@ from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers.model_worker import SupervisedModelWorker
-from theoros.workers.modelling import Check
+from theoros.workers.modelling import Check, FitReport
 
 #: Scores of a model version are taken over so many of the latest labels that were predicted before they were seen.
 SCORE_WINDOW = 200
@@ -53,14 +53,11 @@ class Learner(Agent):
         labels = await self._db.labels()
         if horizon is None and self._plan.strict:
             horizon = await self._resumed_horizon()
-        labels = [label for label in labels if horizon is None or label.sequence <= horizon]
-        sequences = frozenset(label.sequence for label in labels)
-        fitted_once = (
-            self._belief is not None and self._plan.spec.train_once and len(labels) >= self._plan.initial_decisions
-        )
-        if len(labels) >= self._plan.first_fit and sequences != self._learned and not fitted_once:
+        reached = horizon if horizon is not None else max((label.sequence for label in labels), default=0)
+        last = min(reached, self._plan.initial_decisions) if self._plan.spec.train_once else reached
+        labels = [label for label in labels if label.sequence <= last]
+        if len(labels) >= self._plan.first_fit and frozenset(label.sequence for label in labels) != self._learned:
             await self._fit(labels)
-        reached = horizon if horizon is not None else max(sequences, default=0)
         self.bus.publish(
             ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
         )
@@ -88,21 +85,34 @@ class Learner(Agent):
         )
         label_ids = {label.sequence: label.label_id for label in labels}
         await self._db.add_model_version(
-            ModelVersionRecord(
-                number=self._version,
-                surrogate=report.surrogate,
-                n_labels=report.n_labels,
-                seed=seed,
-                fit_seconds=report.seconds,
-                fell_back=report.fell_back,
-                message=report.message,
-                hyperparameters=report.hyperparameters,
-                scores=scores,
-                checks=[CheckRecord(label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks],
+            version_record(
+                report,
+                self._version,
+                seed,
+                scores,
+                [CheckRecord(label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks],
             )
         )
         if report.fell_back:
             self.bus.publish(Notice("fit_failed", report.message))
+
+
+def version_record(
+    report: FitReport, number: int, seed: int, scores: list[ScoreRecord], checks: list[CheckRecord]
+) -> ModelVersionRecord:
+    """A fit as the database keeps it."""
+    return ModelVersionRecord(
+        number=number,
+        surrogate=report.surrogate,
+        n_labels=report.n_labels,
+        seed=seed,
+        fit_seconds=report.seconds,
+        fell_back=report.fell_back,
+        message=report.message,
+        hyperparameters=report.hyperparameters,
+        scores=scores,
+        checks=checks,
+    )
 
 
 def score(checks: list[Check]) -> list[ScoreRecord]:

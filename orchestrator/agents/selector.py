@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import ClassVar
 
 from ray.exceptions import RayTaskError
 
 from theoros.db.records import Progress
-from theoros.models.contract import Choice, Point, Problem, Proposal
+from theoros.models.contract import Choice
+from theoros.models.decide import without_model
 from theoros.orchestrator.agents.beliefs import decision_record, pending_points, seen_points
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import (
@@ -148,7 +148,7 @@ class Selector(Agent):
                 ready.proposals,
                 pending_points(evaluations, model.sequences, wanted.horizon),
                 seen_points(evaluations),
-                self._open_fidelities(await self._db.progress(self._plan.cost_table)),
+                open_fidelities(self._plan, await self._db.progress(self._plan.cost_table)),
                 wanted.n,
                 derive(self._plan.spec.seed, "select", wanted.sequence),
             )
@@ -165,30 +165,16 @@ class Selector(Agent):
     def _unguided(self, ready: ProposalsReady) -> tuple[Choice, ...]:
         """The first proposals as they came: the initial design, or a choice before there is a model."""
         first = ready.wanted.sequence <= self._plan.initial_decisions
-        return unguided_choices(self._plan.problem, ready.proposals[: ready.wanted.n], initial=first)
-
-    def _open_fidelities(self, progress: Progress) -> tuple[str, ...]:
-        """Fidelities whose own budget is not spent."""
-        limits = self._plan.spec.budget.fidelities
-        return tuple(
-            fidelity
-            for fidelity in self._plan.problem.fidelities
-            if fidelity not in limits or progress.charged.get(fidelity, 0) < limits[fidelity]
-        )
+        return tuple(without_model(self._plan.problem, ready.proposals[: ready.wanted.n], initial=first))
 
 
-def unguided_choices(problem: Problem, proposals: Sequence[Proposal], *, initial: bool) -> tuple[Choice, ...]:
-    """Proposals as decisions, in their order.
-
-    In the initial design each candidate is asked at every fidelity, the cheapest first, since labels of the same
-    candidates teach the model how the fidelities hang together.
-    """
-    fidelities = problem.fidelities if initial else (problem.target,)
-    reason = "initial design" if initial else "chosen before the first fit"
+def open_fidelities(plan: Plan, progress: Progress) -> tuple[str, ...]:
+    """Fidelities whose own budget is not spent."""
+    limits = plan.spec.budget.fidelities
     return tuple(
-        Choice(Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason=reason)
-        for proposal in proposals
-        for fidelity in fidelities
+        fidelity
+        for fidelity in plan.problem.fidelities
+        if fidelity not in limits or progress.charged.get(fidelity, 0) < limits[fidelity]
     )
 
 

@@ -29,13 +29,19 @@ def state(square, make_problem, label, rng):
     return problem, dataset, GaussianProcess().fit(problem, dataset, seed=0), registry.acquisition("log_ei")
 
 
+def first_design(problem, proposer, n, seed):
+    """The choices before there is a model."""
+    candidates = proposer.propose(ProposalRequest(problem, n, seed, frozenset()))
+    return decide.without_model(problem, [Proposal(c, proposer.name) for c in candidates], initial=True)
+
+
 def run(problem, oracle, *, initial, total, seed, names=None):
     """The whole loop in one process, one decision at a time: the labels in order."""
     surrogate = registry.surrogate(registry.default_surrogate(problem))
     acquisition = registry.acquisition(registry.default_acquisition(problem))
     proposers = [registry.proposer(name) for name in names or registry.default_proposers(problem)]
     design = registry.proposer(registry.initial_proposer(problem))
-    points = [choice.point for choice in decide.initial(problem, design, initial, frozenset(), seed)]
+    points = [choice.point for choice in first_design(problem, design, initial, seed)]
     values = [oracle(point) for point in points]
     model = None
     while len(points) < total:
@@ -255,7 +261,7 @@ class TestFidelities:
             assert choice.point.fidelity == level
 
     def test_the_first_design_asks_every_level_at_the_same_places(self, ladder):
-        choices = decide.initial(ladder, registry.proposer("sobol"), 4, frozenset(), seed=0)
+        choices = first_design(ladder, registry.proposer("sobol"), 4, 0)
         assert [c.point.fidelity for c in choices] == ["cheap", "truth"] * 4
         assert len({c.point.candidate.hash for c in choices}) == 4
 

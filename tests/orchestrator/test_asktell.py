@@ -89,3 +89,17 @@ def test_model_versions_are_recorded_with_scores_of_what_was_predicted(campaign)
     assert {s.metric for s in versions[-1].scores} >= {"rmse", "coverage_90"}
     decisions = campaign.store.decisions("bench")
     assert decisions["model_version"].max() == versions[-1].number
+
+
+def test_the_first_design_asks_every_fidelity_of_the_same_candidate(tmp_path):
+    ladder = {"synthetic": {"function": "AugmentedBranin"}}
+    campaign = Campaign(SPEC | {"campaign": "ladder", "oracle": ladder, "initial": 2}, tmp_path / "t.db")
+    levels = campaign.plan.problem.fidelities
+    assert len(levels) > 1
+    asked = []
+    for _ in levels:
+        asked.append(campaign.ask())
+        campaign.tell(asked[-1], 1.0 + len(asked))
+    assert [a.fidelity for a in asked] == list(levels)
+    assert len({a.candidate for a in asked}) == 1
+    campaign.close()
