@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,13 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from theoros.db.artifacts import NPY, ArtifactStore
+from theoros.db.chunks import chunks
 from theoros.db.clock import now
 from theoros.db.errors import AnswerNotFinite
 from theoros.db.records import AnswerRecord, CandidateRecord, LabelRecord
 from theoros.db.schema import Artifact, Candidate, Evaluation, Label, LabelOutput, LabelValue
 
 LARGEST_IN_ROWS = 64
-_CHUNK = 500
 
 Stored = Mapping[str, tuple[str, int]]  # output -> digest and size of its artifact
 
@@ -40,59 +41,59 @@ def store_large_outputs(answer: AnswerRecord, artifacts: ArtifactStore) -> Store
     }
 
 
-def insert_label(
-    connection: Connection, candidate_id: int, fidelity: str, cache_key: str, answer: AnswerRecord, stored: Stored
-) -> int:
-    """Insert the label and its outputs; returns its id."""
-    label_id = connection.execute(
-        insert(Label)
-        .values(
-            candidate_id=candidate_id,
-            fidelity=fidelity,
-            cache_key=cache_key,
-            oracle=answer.oracle,
-            oracle_version=answer.oracle_version,
-            cost=answer.cost,
-            details=dict(answer.details),
-            created_at=now(),
-        )
-        .returning(Label.id)
-    ).scalar_one()
+@dataclass(frozen=True)
+class Accepted:
+    """An answer that becomes a label: of which candidate, at which fidelity, and where its large arrays are."""
+
+    candidate_id: int
+    fidelity: str
+    cache_key: str
+    answer: AnswerRecord
+    stored: Stored
+
+
+def insert_labels(connection: Connection, accepted: Sequence[Accepted]) -> list[int]:
+    """Insert labels with their outputs; returns their ids, in the order given."""
+    rows = [
+        {
+            "candidate_id": item.candidate_id,
+            "fidelity": item.fidelity,
+            "cache_key": item.cache_key,
+            "oracle": item.answer.oracle,
+            "oracle_version": item.answer.oracle_version,
+            "cost": item.answer.cost,
+            "details": dict(item.answer.details),
+        }
+        for item in accepted
+    ]
+    made = insert(Label).values(created_at=now()).returning(Label.id, sort_by_parameter_order=True)
+    ids = list(connection.execute(made, rows).scalars())
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    for key, size in stored.values():
+    for key, size in sorted({kept for item in accepted for kept in item.stored.values()}):
         connection.execute(
             dialect.insert(Artifact).values(digest=key, size=size, media_type=NPY).on_conflict_do_nothing()
         )
     outputs: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
-    for output, quantity in answer.outputs.items():
-        array = np.asarray(quantity.value, dtype=np.float64)
-        digest = stored[output][0] if output in stored else None
-        outputs.append(
-            {
-                "label_id": label_id,
-                "output": output,
-                "unit": quantity.unit,
-                "shape": list(array.shape),
-                "digest": digest,
-            }
-        )
-        if digest is None:
-            values += [
-                {"label_id": label_id, "output": output, "position": position, "value": float(value)}
-                for position, value in enumerate(array.ravel())
-            ]
+    for label_id, item in zip(ids, accepted, strict=True):
+        for output, quantity in item.answer.outputs.items():
+            array = np.asarray(quantity.value, dtype=np.float64)
+            digest = item.stored[output][0] if output in item.stored else None
+            key = {"label_id": label_id, "output": output}
+            outputs.append(key | {"unit": quantity.unit, "shape": list(array.shape), "digest": digest})
+            if digest is None:
+                values += [key | {"position": i, "value": float(value)} for i, value in enumerate(array.ravel())]
     if outputs:
         connection.execute(insert(LabelOutput), outputs)
     if values:
         connection.execute(insert(LabelValue), values)
-    return label_id
+    return ids
 
 
 def records(
-    connection: Connection, campaign_id: int, artifacts: ArtifactStore, known: Collection[int]
+    connection: Connection, campaign_id: int, artifacts: ArtifactStore, evaluation_ids: Collection[int] | None
 ) -> list[LabelRecord]:
-    """The campaign's labels in the order of their decisions, without those of the evaluations in `known`."""
+    """The campaign's labels in the order of their decisions: all (None), or those of some evaluations."""
     query = (
         select(
             Evaluation.id,
@@ -109,10 +110,16 @@ def records(
         .join(Label, Label.id == Evaluation.label_id)
         .join(Candidate, Candidate.id == Evaluation.candidate_id)
         .where(Evaluation.campaign_id == campaign_id)
-        .order_by(Evaluation.sequence)
     )
-    skip = frozenset(known)
-    rows = [row for row in connection.execute(query) if row.id not in skip]
+    if evaluation_ids is None:
+        rows = list(connection.execute(query.order_by(Evaluation.sequence)))
+    else:
+        rows = [
+            row
+            for chunk in chunks(sorted(evaluation_ids))
+            for row in connection.execute(query.where(Evaluation.id.in_(chunk)))
+        ]
+        rows.sort(key=lambda row: row.sequence)
     arrays = outputs_of(connection, [row.label_id for row in rows], artifacts)
     return [
         LabelRecord(
@@ -134,7 +141,7 @@ def outputs_of(
 ) -> dict[int, dict[str, NDArray[np.float64]]]:
     """The outputs of labels as arrays of their shapes, the large ones read (and checked) from the artifact store."""
     found: dict[int, dict[str, NDArray[np.float64]]] = {label_id: {} for label_id in label_ids}
-    for chunk in _chunks(sorted(found)):
+    for chunk in chunks(sorted(found)):
         numbers: dict[tuple[int, str], list[float]] = {}
         for row in connection.execute(
             select(LabelValue.label_id, LabelValue.output, LabelValue.value)
@@ -154,8 +161,3 @@ def outputs_of(
                 array = artifacts.get_array(row.digest)
             found[row.label_id][row.output] = array
     return found
-
-
-def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), _CHUNK):
-        yield ids[start : start + _CHUNK]

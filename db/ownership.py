@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, insert, select, update
 
+from theoros.db.chunks import chunks
 from theoros.db.clock import now, seconds_between
 from theoros.db.errors import CampaignOwned, OwnershipLost
 from theoros.db.schema import Attempt, Evaluation, Run
@@ -89,20 +90,18 @@ def heartbeat(
     )
     if beaten.rowcount != 1:
         raise OwnershipLost(name)
-    stale = []
-    for attempt in attempt_tokens:
-        extended = connection.execute(
-            update(Attempt)
-            .where(
-                Attempt.token == attempt,
-                Attempt.state == "running",
-                Attempt.evaluation_id.in_(select(Evaluation.id).where(Evaluation.campaign_id == campaign_id)),
-            )
-            .values(lease_expires_at=now(lease_seconds))
+    own = select(Evaluation.id).where(Evaluation.campaign_id == campaign_id)
+    extended: set[str] = set()
+    for chunk in chunks(sorted(attempt_tokens)):
+        extended |= set(
+            connection.execute(
+                update(Attempt)
+                .where(Attempt.token.in_(chunk), Attempt.state == "running", Attempt.evaluation_id.in_(own))
+                .values(lease_expires_at=now(lease_seconds))
+                .returning(Attempt.token)
+            ).scalars()
         )
-        if extended.rowcount != 1:
-            stale.append(attempt)
-    return stale
+    return [token for token in attempt_tokens if token not in extended]
 
 
 def release(connection: Connection, campaign_id: int, token: str) -> None:

@@ -5,12 +5,28 @@ from __future__ import annotations
 import math
 import numbers
 import secrets
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from theoros.db.chunks import chunks
 from theoros.db.clock import now, seconds_between
 from theoros.db.records import CandidateRecord, Claim, DecisionRecord, EvaluationRecord
 from theoros.db.schema import (
@@ -37,43 +53,51 @@ def enqueue(
     required_outputs: Collection[str],
     priority: int,
 ) -> list[EvaluationRecord]:
-    """Queue each decision once; the campaign's row is locked by the caller, so sequence numbers are dense."""
-    sequence = next_sequence(connection, campaign_id)
-    ids = []
-    for decision in decisions:
-        candidate_id = _keep_candidate(connection, decision.candidate)
-        existing, replicate = _existing(connection, campaign_id, candidate_id, decision.fidelity)
-        if existing is not None:
-            ids.append(existing)
-            continue
-        label_id = _cached(connection, decision.cache_key, required_outputs)
-        evaluation_id = connection.execute(
-            insert(Evaluation)
-            .values(
-                campaign_id=campaign_id,
-                sequence=sequence,
-                candidate_id=candidate_id,
-                fidelity=decision.fidelity,
-                replicate=replicate,
-                cache_key=decision.cache_key,
-                state="queued" if label_id is None else "done",
-                priority=priority,
-                enqueued_at=now(),
-                ended_at=None if label_id is None else now(),
-                label_id=label_id,
-                from_cache=label_id is not None,
-            )
-            .returning(Evaluation.id)
-        ).scalar_one()
-        _keep_decision(connection, evaluation_id, decision)
-        ids.append(evaluation_id)
-        sequence += 1
-    known = {record.evaluation_id: record for record in by_ids(connection, ids)}
-    return [known[evaluation_id] for evaluation_id in ids]
+    """Queue each decision once; the campaign's row is locked by the caller, so sequence numbers are dense.
+
+    The number of statements does not depend on the number of decisions.
+    """
+    candidates = keep_candidates(connection, [decision.candidate for decision in decisions])
+    asked = [(candidates[decision.candidate.hash], decision.fidelity) for decision in decisions]
+    standing, replicates = _asked_before(connection, campaign_id, {candidate_id for candidate_id, _ in asked})
+    cached = _cached(connection, {decision.cache_key for decision in decisions}, required_outputs)
+    new = {key: decision for key, decision in zip(asked, decisions, strict=True) if key not in standing}
+    first = next_sequence(connection, campaign_id)
+    rows = [
+        {
+            "sequence": first + i,
+            "candidate_id": candidate_id,
+            "fidelity": fidelity,
+            "replicate": replicates[candidate_id, fidelity],
+            "cache_key": decision.cache_key,
+            "state": "queued" if decision.cache_key not in cached else "done",
+            "known_label": cached.get(decision.cache_key),
+            "from_cache": decision.cache_key in cached,
+        }
+        for i, ((candidate_id, fidelity), decision) in enumerate(new.items())
+    ]
+    if rows:
+        label: BindParameter[int | None] = bindparam("known_label", type_=Integer)
+        made = insert(Evaluation).values(
+            campaign_id=campaign_id,
+            priority=priority,
+            attempts=0,
+            enqueued_at=now(),
+            label_id=label,
+            ended_at=case((label.is_(None), None), else_=now()),
+        )
+        ids = connection.execute(made.returning(Evaluation.id, sort_by_parameter_order=True), rows).scalars().all()
+        standing |= dict(zip(new, ids, strict=True))
+        _keep_decisions(connection, list(zip(ids, new.values(), strict=True)))
+    known = {record.evaluation_id: record for record in by_ids(connection, sorted({standing[key] for key in asked}))}
+    return [known[standing[key]] for key in asked]
 
 
-def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lease_seconds: float) -> list[Claim]:
-    """Hand up to `limit` evaluations to `worker`, lowest priority number first, then the oldest."""
+def claim(connection: Connection, campaign_id: int, workers: Sequence[str], lease_seconds: float) -> list[Claim]:
+    """Hand an evaluation to each of `workers`, as far as there are any: lowest priority number first, then the oldest.
+
+    A worker that is named twice gets two.
+    """
     ready = (
         select(Evaluation.id)
         .where(
@@ -82,16 +106,38 @@ def claim(connection: Connection, campaign_id: int, worker: str, limit: int, lea
             or_(Evaluation.not_before.is_(None), Evaluation.not_before <= now()),
         )
         .order_by(Evaluation.priority, Evaluation.sequence)
-        .limit(limit)
+        .limit(len(workers))
         .with_for_update(skip_locked=True)
     )
     ids = list(connection.execute(ready).scalars())
-    tokens = [
-        token
-        for evaluation_id in ids
-        if (token := _start_attempt(connection, evaluation_id, worker, lease_seconds)) is not None
+    if not ids:
+        return []
+    begun = connection.execute(
+        update(Evaluation)
+        .where(Evaluation.id.in_(ids), Evaluation.state.in_(CLAIMABLE))
+        .values(state="running", attempts=Evaluation.attempts + 1, not_before=None, ended_at=None)
+        .returning(Evaluation.id, Evaluation.attempts)
+    )
+    numbers = {row.id: row.attempts for row in begun}
+    rows = [
+        {"evaluation": key, "number": numbers[key], "token": secrets.token_hex(16), "worker": worker}
+        for key, worker in zip(ids, workers, strict=False)
+        if key in numbers
     ]
-    return _claims(connection, Attempt.token.in_(tokens)) if tokens else []
+    evaluation: BindParameter[int] = bindparam("evaluation", type_=Integer)
+    since = select(Evaluation.enqueued_at).where(Evaluation.id == evaluation).scalar_subquery()
+    connection.execute(
+        insert(Attempt).values(
+            evaluation_id=evaluation,
+            host="",
+            state="running",
+            claimed_at=now(),
+            lease_expires_at=now(lease_seconds),
+            wait_seconds=seconds_between(since, now()),
+        ),
+        rows,
+    )
+    return _claims(connection, Attempt.token.in_([row["token"] for row in rows]))
 
 
 def claims_of(connection: Connection, campaign_id: int, worker: str | None) -> list[Claim]:
@@ -100,24 +146,44 @@ def claims_of(connection: Connection, campaign_id: int, worker: str | None) -> l
     return _claims(connection, Evaluation.campaign_id == campaign_id, Attempt.state == "running", *own)
 
 
-def cancel(connection: Connection, campaign_id: int, evaluation_ids: Collection[int] | None) -> int:
-    """Cancel what is queued (None), or the evaluations named that have not ended; returns how many."""
+def cancel(
+    connection: Connection,
+    campaign_id: int,
+    evaluation_ids: Collection[int] | None,
+    *,
+    running: bool,
+    message: str | None = None,
+    costs: Mapping[int, float] | None = None,
+) -> list[int]:
+    """Cancel all that waits (None), or of the evaluations named those that wait and, if asked, those `running`.
+
+    `message` says why; `costs` are what running ones have cost until now. Returns the ids of those cancelled.
+    """
+    states = (*CLAIMABLE, "running") if running else CLAIMABLE
     query = select(Evaluation.id).where(Evaluation.campaign_id == campaign_id)
-    if evaluation_ids is None:
-        query = query.where(_CLAIMABLE)
-    else:
-        query = query.where(Evaluation.state.in_((*CLAIMABLE, "running")), Evaluation.id.in_(evaluation_ids))
-    ids = list(connection.execute(query.with_for_update()).scalars())
-    for evaluation_id in ids:
+    query = query.where(_CLAIMABLE if evaluation_ids is None else Evaluation.state.in_(states))
+    pieces = [query]
+    if evaluation_ids is not None:
+        pieces = [query.where(Evaluation.id.in_(chunk)) for chunk in chunks(sorted(evaluation_ids))]
+    locked = (piece.order_by(Evaluation.id).with_for_update() for piece in pieces)
+    ids = [key for piece in locked for key in connection.execute(piece).scalars()]
+    for chunk in chunks(ids):
         connection.execute(
-            update(Evaluation).where(Evaluation.id == evaluation_id).values(state="cancelled", ended_at=now())
+            update(Evaluation)
+            .where(Evaluation.id.in_(chunk))
+            .values(state="cancelled", ended_at=now(), message=func.coalesce(message, Evaluation.message))
         )
-        connection.execute(
-            update(Attempt)
-            .where(Attempt.evaluation_id == evaluation_id, Attempt.state == "running")
-            .values(state="cancelled", ended_at=now(), held_seconds=seconds_between(Attempt.claimed_at, now()))
-        )
-    return len(ids)
+        if running:
+            values = {
+                "state": "cancelled",
+                "message": message,
+                "ended_at": now(),
+                "held_seconds": seconds_between(Attempt.claimed_at, now()),
+            }
+            for key in chunk:
+                attempt = update(Attempt).where(Attempt.evaluation_id == key, Attempt.state == "running")
+                connection.execute(attempt.values(**values, cost=(costs or {}).get(key, 0.0)))
+    return ids
 
 
 def records(connection: Connection, campaign_id: int, states: Collection[str] | None) -> list[EvaluationRecord]:
@@ -143,10 +209,27 @@ def next_sequence(connection: Connection, campaign_id: int) -> int:
 def by_ids(connection: Connection, ids: Sequence[int]) -> list[EvaluationRecord]:
     """The evaluations of those ids, in the order of their decisions."""
     found = []
-    for start in range(0, len(ids), 500):
-        query = evaluation_query().where(Evaluation.id.in_(ids[start : start + 500]))
-        found += [evaluation_record(row) for row in connection.execute(query)]
+    for chunk in chunks(ids):
+        found += [
+            evaluation_record(row) for row in connection.execute(evaluation_query().where(Evaluation.id.in_(chunk)))
+        ]
     return sorted(found, key=lambda record: record.sequence)
+
+
+def named(
+    connection: Connection, campaign_id: int, ids: Collection[int], tokens: Collection[str]
+) -> list[EvaluationRecord]:
+    """The campaign's evaluations of those ids, and those that the attempts with those tokens are about."""
+    wanted = set(ids)
+    for chunk in chunks(sorted(tokens)):
+        wanted |= set(connection.execute(select(Attempt.evaluation_id).where(Attempt.token.in_(chunk))).scalars())
+    own = select(Evaluation.id).where(Evaluation.campaign_id == campaign_id)
+    kept = [
+        key
+        for chunk in chunks(sorted(wanted))
+        for key in connection.execute(own.where(Evaluation.id.in_(chunk))).scalars()
+    ]
+    return by_ids(connection, kept)
 
 
 def seen(connection: Connection, campaign_id: int) -> set[tuple[str, str]]:
@@ -190,103 +273,96 @@ def evaluation_record(row: Row[Any]) -> EvaluationRecord:
     )
 
 
-def _keep_candidate(connection: Connection, candidate: CandidateRecord) -> int:
-    find = select(Candidate.id).where(Candidate.hash == candidate.hash)
-    known = connection.execute(find).scalar_one_or_none()
-    if known is not None:
+def keep_candidates(connection: Connection, candidates: Sequence[CandidateRecord]) -> dict[str, int]:
+    """The ids of candidates by their hashes; those that are new are kept, with the scalars of their data."""
+    wanted = {candidate.hash: candidate for candidate in candidates}
+    known = _candidate_ids(connection, wanted)
+    # In the order of their hashes, so that two campaigns that keep the same candidates do not wait for each other.
+    new = [wanted[key] for key in sorted(wanted.keys() - known.keys())]
+    if not new:
         return known
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    made = connection.execute(
-        dialect.insert(Candidate)
-        .values(hash=candidate.hash, kind=candidate.kind, data=candidate.data, text=candidate.text)
-        .on_conflict_do_nothing(index_elements=["hash"])
-        .returning(Candidate.id)
-    ).scalar_one_or_none()
-    if made is None:  # another campaign kept it between the two statements
-        return connection.execute(find).scalar_one()
+    made = {
+        row.hash: row.id
+        for row in connection.execute(
+            dialect.insert(Candidate)
+            .on_conflict_do_nothing(index_elements=["hash"])
+            .returning(Candidate.id, Candidate.hash),
+            [{"hash": c.hash, "kind": c.kind, "data": c.data, "text": c.text} for c in new],
+        )
+    }
     values = [
-        {"candidate_id": made, "name": name, "number": _as_number(value), "text": _as_text(value)}
-        for name, value in candidate.data.items()
+        {"candidate_id": made[c.hash], "name": name, "number": _as_number(value), "text": _as_text(value)}
+        for c in new
+        if c.hash in made
+        for name, value in c.data.items()
         if _is_scalar(value)
     ]
     if values:
         connection.execute(insert(CandidateValue), values)
-    return int(made)
+    missing = [c.hash for c in new if c.hash not in made]  # another campaign kept them between the two statements
+    return known | made | _candidate_ids(connection, missing)
 
 
-def _existing(connection: Connection, campaign_id: int, candidate_id: int, fidelity: str) -> tuple[int | None, int]:
-    """The evaluation that stands for this candidate and fidelity (or None), and how many there have been."""
-    rows = connection.execute(
-        select(Evaluation.id, Evaluation.state).where(
-            Evaluation.campaign_id == campaign_id,
-            Evaluation.candidate_id == candidate_id,
-            Evaluation.fidelity == fidelity,
+def _candidate_ids(connection: Connection, hashes: Collection[str]) -> dict[str, int]:
+    found = {}
+    for chunk in chunks(sorted(hashes)):
+        query = select(Candidate.hash, Candidate.id).where(Candidate.hash.in_(chunk))
+        found |= {row.hash: row.id for row in connection.execute(query)}
+    return found
+
+
+def _asked_before(
+    connection: Connection, campaign_id: int, candidate_ids: Collection[int]
+) -> tuple[dict[tuple[int, str], int], Counter[tuple[int, str]]]:
+    """By candidate and fidelity: the evaluation that stands for it, and how many there have been."""
+    standing: dict[tuple[int, str], int] = {}
+    replicates: Counter[tuple[int, str]] = Counter()
+    for chunk in chunks(sorted(candidate_ids)):
+        query = select(Evaluation.id, Evaluation.candidate_id, Evaluation.fidelity, Evaluation.state).where(
+            Evaluation.campaign_id == campaign_id, Evaluation.candidate_id.in_(chunk)
         )
-    ).all()
-    standing = [row.id for row in rows if row.state != "cancelled"]
-    return (standing[0] if standing else None), len(rows)
+        for row in connection.execute(query):
+            replicates[row.candidate_id, row.fidelity] += 1
+            if row.state != "cancelled":
+                standing[row.candidate_id, row.fidelity] = row.id
+    return standing, replicates
 
 
-def _cached(connection: Connection, cache_key: str, required_outputs: Collection[str]) -> int | None:
-    """The oldest label under `cache_key` that holds every required output."""
-    query = select(Label.id).where(Label.cache_key == cache_key)
-    for output in sorted(set(required_outputs)):
-        query = query.where(
-            select(LabelOutput.label_id).where(LabelOutput.label_id == Label.id, LabelOutput.output == output).exists()
-        )
-    return connection.execute(query.order_by(Label.id).limit(1)).scalar_one_or_none()
+def _cached(connection: Connection, cache_keys: Collection[str], required_outputs: Collection[str]) -> dict[str, int]:
+    """The oldest label under each cache key that holds every required output."""
+    found: dict[str, int] = {}
+    for chunk in chunks(sorted(cache_keys)):
+        query = select(func.min(Label.id).label("id"), Label.cache_key).where(Label.cache_key.in_(chunk))
+        for output in sorted(set(required_outputs)):
+            held = select(LabelOutput.label_id).where(LabelOutput.label_id == Label.id, LabelOutput.output == output)
+            query = query.where(held.exists())
+        found |= {row.cache_key: row.id for row in connection.execute(query.group_by(Label.cache_key))}
+    return found
 
 
-def _keep_decision(connection: Connection, evaluation_id: int, decision: DecisionRecord) -> None:
-    decision_id = connection.execute(
-        insert(Decision)
-        .values(
-            evaluation_id=evaluation_id,
-            proposer=decision.proposer,
-            acquisition=decision.acquisition,
-            acquisition_value=decision.acquisition_value,
-            model_version=decision.model_version,
-            seconds=decision.seconds,
-            reason=decision.reason,
-            decided_at=now(),
-        )
-        .returning(Decision.id)
-    ).scalar_one()
-    if decision.predictions:
-        connection.execute(
-            insert(DecisionPrediction),
-            [
-                {"decision_id": decision_id, "output": belief.output, "mean": belief.mean, "std": belief.std}
-                for belief in decision.predictions
-            ],
-        )
-
-
-def _start_attempt(connection: Connection, evaluation_id: int, worker: str, lease_seconds: float) -> str | None:
-    started = connection.execute(
-        update(Evaluation)
-        .where(Evaluation.id == evaluation_id, Evaluation.state.in_(CLAIMABLE))
-        .values(state="running", attempts=Evaluation.attempts + 1, not_before=None, ended_at=None)
-        .returning(Evaluation.attempts)
-    ).scalar_one_or_none()
-    if started is None:
-        return None
-    token = secrets.token_hex(16)
-    since = select(Evaluation.enqueued_at).where(Evaluation.id == evaluation_id).scalar_subquery()
-    connection.execute(
-        insert(Attempt).values(
-            evaluation_id=evaluation_id,
-            number=started,
-            token=token,
-            worker=worker,
-            host="",
-            state="running",
-            claimed_at=now(),
-            lease_expires_at=now(lease_seconds),
-            wait_seconds=seconds_between(since, now()),
-        )
-    )
-    return token
+def _keep_decisions(connection: Connection, decisions: Sequence[tuple[int, DecisionRecord]]) -> None:
+    rows = [
+        {
+            "evaluation_id": evaluation_id,
+            "proposer": decision.proposer,
+            "acquisition": decision.acquisition,
+            "acquisition_value": decision.acquisition_value,
+            "model_version": decision.model_version,
+            "seconds": decision.seconds,
+            "reason": decision.reason,
+        }
+        for evaluation_id, decision in decisions
+    ]
+    kept = insert(Decision).values(decided_at=now()).returning(Decision.id, sort_by_parameter_order=True)
+    ids = connection.execute(kept, rows).scalars().all()
+    beliefs = [
+        {"decision_id": decision_id, "output": belief.output, "mean": belief.mean, "std": belief.std}
+        for decision_id, (_, decision) in zip(ids, decisions, strict=True)
+        for belief in decision.predictions
+    ]
+    if beliefs:
+        connection.execute(insert(DecisionPrediction), beliefs)
 
 
 def _claims(connection: Connection, *conditions: Any) -> list[Claim]:

@@ -13,7 +13,7 @@ from theoros.db import attempts, campaigns, labels, migrate, model_log, ownershi
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts
 from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
-from theoros.db.errors import DatabaseNotFound, StoreReadOnly
+from theoros.db.errors import AttemptNotFound, DatabaseNotFound, StoreReadOnly
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
@@ -219,7 +219,16 @@ class Store(Tables):
         self, name: str, *, worker: str, limit: int = 1, lease_seconds: float = 60.0, owner: str | None = None
     ) -> list[Claim]:
         """Take up to `limit` evaluations to work on: lowest priority number first, then oldest decision."""
-        return self._write(lambda c: queue.claim(c, self._owned(c, name, owner), worker, limit, lease_seconds))
+        return self.claim_for(name, [worker] * limit, lease_seconds=lease_seconds, owner=owner)
+
+    def claim_for(
+        self, name: str, workers: Sequence[str], *, lease_seconds: float = 60.0, owner: str | None = None
+    ) -> list[Claim]:
+        """`claim` for many workers in one transaction: the first evaluation for the first of them, and so on.
+
+        A worker that is named twice gets two. There are fewer claims than workers when the queue runs out.
+        """
+        return self._write(lambda c: queue.claim(c, self._owned(c, name, owner), workers, lease_seconds))
 
     def claims_of(self, name: str, worker: str | None = None) -> list[Claim]:
         """The unfinished claims of `worker`, so that asking again gives the same evaluations; all of them for None."""
@@ -235,18 +244,55 @@ class Store(Tables):
 
         Raises `AnswerNotFinite` for NaN or infinity, and `AttemptNotFound` for a token of another database.
         """
+        (counted,) = self.complete_many([(token, answer)])
+        if isinstance(counted, AttemptNotFound):
+            raise counted
+        return counted
+
+    def complete_many(self, answers: Sequence[tuple[str, AnswerRecord]]) -> list[bool | AttemptNotFound]:
+        """`complete` for many answers in one transaction; says for each what `complete` returns or raises.
+
+        Raises `AnswerNotFinite`, before anything is kept, when any of them holds NaN or infinity.
+        """
         if self.read_only:
             raise self._refusal()
-        stored = labels.store_large_outputs(answer, self.artifacts)
-        return self._write(lambda c: attempts.complete(c, token, answer, stored))
+        stored = [(token, answer, labels.store_large_outputs(answer, self.artifacts)) for token, answer in answers]
+        return self._write(lambda c: attempts.complete(c, stored))
 
     def fail(self, token: str, failure: FailureRecord) -> bool:
         """End an attempt as failed, to be retried or abandoned; False if it is no longer current."""
         return self._write(lambda c: attempts.fail(c, token, failure))
 
-    def cancel(self, name: str, evaluation_ids: Collection[int] | None = None, *, owner: str | None = None) -> int:
-        """Cancel all that is queued or waits for a retry (None), or those named, running or not; returns how many."""
-        return self._write(lambda c: queue.cancel(c, self._owned(c, name, owner), evaluation_ids))
+    def cancel(
+        self,
+        name: str,
+        evaluation_ids: Collection[int] | None = None,
+        *,
+        owner: str | None = None,
+        message: str | None = None,
+        costs: Mapping[int, float] | None = None,
+    ) -> int:
+        """Cancel all that waits (None), or those named, running or not; returns how many.
+
+        `costs` are what those that run have cost until now, by evaluation id.
+        """
+
+        def work(c: Connection) -> list[int]:
+            own = self._owned(c, name, owner)
+            named = evaluation_ids is not None
+            return queue.cancel(c, own, evaluation_ids, running=named, message=message, costs=costs)
+
+        return len(self._write(work))
+
+    def withdraw(
+        self, name: str, evaluation_ids: Collection[int], *, message: str, owner: str | None = None
+    ) -> list[int]:
+        """Cancel those named that still wait, and say why; returns the ids of those that nobody had begun."""
+
+        def work(c: Connection) -> list[int]:
+            return queue.cancel(c, self._owned(c, name, owner), evaluation_ids, running=False, message=message)
+
+        return self._write(work)
 
     def reconcile(
         self,
@@ -271,6 +317,13 @@ class Store(Tables):
         with self.reading() as connection:
             return queue.records(connection, campaigns.identify(connection, name), states)
 
+    def evaluations_of(
+        self, name: str, *, ids: Collection[int] = (), tokens: Collection[str] = ()
+    ) -> list[EvaluationRecord]:
+        """Evaluations by their ids or by the tokens of their attempts, in the order of their decisions."""
+        with self.reading() as connection:
+            return queue.named(connection, campaigns.identify(connection, name), ids, tokens)
+
     def count(self, name: str, states: Collection[str]) -> int:
         """How many of the campaign's evaluations are in one of `states`; cheap, however long its history."""
         with self.reading() as connection:
@@ -281,14 +334,10 @@ class Store(Tables):
         with self.reading() as connection:
             return queue.next_sequence(connection, campaigns.identify(connection, name))
 
-    def label_records(self, name: str, *, known: Collection[int] = ()) -> list[LabelRecord]:
-        """The campaign's labels in the order of their decisions.
-
-        `known` are the ids of evaluations whose labels the caller has already: labels arrive in any order, so no single
-        number could say where to go on.
-        """
+    def label_records(self, name: str, *, of: Collection[int] | None = None) -> list[LabelRecord]:
+        """The campaign's labels in the order of their decisions; only those of the evaluations with the ids `of`."""
         with self.reading() as connection:
-            return labels.records(connection, campaigns.identify(connection, name), self.artifacts, known)
+            return labels.records(connection, campaigns.identify(connection, name), self.artifacts, of)
 
     def seen(self, name: str) -> set[tuple[str, str]]:
         """(candidate hash, fidelity) of all that the campaign asked and did not cancel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -48,12 +49,23 @@ def spool_folder(store: Store, campaign: str) -> Path:
     return home.resolve() / ".theoros-spool" / campaign
 
 
-def take_in_orphans(store: Store, plan: Plan, outcomes: list[Outcome], folder: Path) -> int:
-    """Store answers that were computed but never reported, and remove their files; returns how many became labels."""
+def take_in_orphans(
+    store: Store,
+    plan: Plan,
+    outcomes: list[Outcome],
+    folder: Path,
+    *,
+    patiently: Callable[[Callable[[], bool]], bool] = lambda call: call(),
+) -> int:
+    """Store answers that were computed but never reported, and remove their files; returns how many became labels.
+
+    `patiently` makes a call of the store: it may wait for a database that is away, as `theoros.db.patience` does.
+    """
     taken = 0
     for outcome in outcomes:
+        answer = answer_record(plan, outcome)
         try:
-            taken += store.complete(outcome.token, answer_record(plan, outcome))
+            taken += patiently(lambda token=outcome.token, answer=answer: store.complete(token, answer))
         except AttemptNotFound:
             continue  # another database's answer: not ours to remove
         spool.discard(folder, outcome.token)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from theoros.orchestrator.asktell import Asked
-    from theoros.orchestrator.session import Companion, Ending
+    from theoros.orchestrator.session import Companion, Ending, StartSlot
 
 DEFAULT_DATABASE = "theoros.db"
 
@@ -113,7 +113,13 @@ class Campaign:
         bounds = f" subject to {', '.join(question.subject_to)}" if question.subject_to else ""
         return f"{verb} {card.name_of(card.objective)}{bounds}"
 
-    def run(self, *, address: str | None = None, companions: tuple[Companion, ...] = ()) -> Ending:
+    def run(
+        self,
+        *,
+        address: str | None = None,
+        companions: tuple[Companion, ...] = (),
+        start_slot: StartSlot | None = None,
+    ) -> Ending:
         """Run until the campaign ends or is stopped; see `theoros.orchestrator.session.run_session`.
 
         Raises ClusterError, before anything is stored, when the cluster can't hold a single slot.
@@ -123,7 +129,7 @@ class Campaign:
 
         n_slots = join(address, self.plan.resources, self.plan.spec.workers.slots)
         self.save()
-        return run_session(self.plan, self.store, n_slots, companions=companions)
+        return run_session(self.plan, self.store, n_slots, companions=companions, start_slot=start_slot)
 
     def ask(self, client: str = "me") -> Asked:
         """The next evaluation for `client`, who answers it with `tell`; see `theoros.orchestrator.asktell.ask`.

@@ -25,6 +25,7 @@ from theoros.orchestrator.plan import Plan
 
 #: On a console that is no terminal a line is printed at most this often (seconds).
 _LINE_EVERY = 5.0
+_WAITS = " Waiting for what is running; interrupt again to cancel it, and to wait for no database that is away."
 
 
 class Narrator(Agent):
@@ -54,6 +55,17 @@ class Narrator(Agent):
         with self._live:
             await super().run()
 
+    def deliver(self, message: Any) -> None:
+        """Say at once what a person must know at once, also while figures wait for a database that is away."""
+        match message:
+            case Notice(message=text):
+                self._say(f"note: {text}", style="yellow")
+                return
+            case StopRequested(reason=reason, cancel=cancel):
+                waits = "" if cancel or not self._running else _WAITS
+                self._say(f"Stopping: {reason}.{waits}")
+        super().deliver(message)
+
     async def on(self, message: Any) -> None:
         """Take note, and show."""
         now = time.monotonic()
@@ -68,21 +80,14 @@ class Narrator(Agent):
                 self._busy += now - self._running.pop(sequence, now)
             case ModelUpdated():
                 self._model = message
-            case Notice(message=text):
-                self._console.print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True, markup=False)
-            case StopRequested(reason=reason):
-                waits = (
-                    ""
-                    if message.cancel or not self._running
-                    else " Waiting for what is running; interrupt again to cancel it."
-                )
-                self._console.print(f"Stopping: {reason}.{waits}", highlight=False, soft_wrap=True)
         if self._live is not None:
             self._live.update(await self._panel(now))
         elif isinstance(message, EvaluationEnded) and now - self._last_line >= _LINE_EVERY:
             self._last_line = now
-            line = " · ".join(f"{name} {value}" for name, value in await self._facts(now))
-            self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+            self._say(" · ".join(f"{name} {value}" for name, value in await self._facts(now)))
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(text, style=style, highlight=False, soft_wrap=True, markup=False)
 
     async def _facts(self, now: float) -> list[tuple[str, str]]:
         card, budget = self._plan.scorecard, self._plan.spec.budget

@@ -77,14 +77,21 @@ class EvaluationStarted:
     """A slot works on the evaluation with this sequence number."""
 
     sequence: int
+    evaluation_id: int | None = None
+    worker: str = ""
 
 
 @dataclass(frozen=True)
 class EvaluationEnded:
-    """An evaluation came to an end for good: a label, or abandoned."""
+    """An evaluation came to an end for good: a label, or abandoned.
+
+    `seconds` is what the oracle took, None for an answer that was known or that turned up later.
+    """
 
     sequence: int
     failure_class: str | None = None
+    evaluation_id: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from theoros.db import AttemptNotFound, Store
+from theoros.db import AnswerNotFinite, AttemptNotFound, Store
 from theoros.db.errors import StoreError
 
 
@@ -267,3 +267,80 @@ def test_processes_that_race_label_every_evaluation_once(store, url, work, tmp_p
     records = store.label_records(work.name)
     assert [float(record.values["y"]) for record in records] == list(range(1, 31))
     assert len(store.attempts(work.name)) == 30
+
+
+def test_many_workers_claim_in_one_turn_the_oldest_first(store, work):
+    work.ask(1, 2, 3)
+    claims = store.claim_for(work.name, ["a", "b", "a", "c"])
+    assert [(claim.sequence, claim.worker) for claim in claims] == [(1, "a"), (2, "b"), (3, "a")]
+    assert len({claim.token for claim in claims}) == 3
+    assert store.claim_for(work.name, ["a"]) == []
+
+
+def test_many_answers_are_counted_together_each_once(store, work, make):
+    work.ask(1, 2, 3)
+    first, second, third = store.claim(work.name, worker="w", limit=3)
+    store.reconcile(work.name, lost_tokens=[third.token])
+    (again,) = store.claim(work.name, worker="w")
+    verdicts = store.complete_many(
+        [
+            (second.token, make.answer(2.0)),
+            (first.token, make.answer(1.0, forces=[[1.0, 2.0]])),
+            (second.token, make.answer(9.0)),  # twice in one turn
+            (third.token, make.answer(8.0)),  # late: its evaluation was claimed again
+            ("0" * 32, make.answer(7.0)),  # another database's
+            (again.token, make.answer(3.0)),
+        ]
+    )
+    assert [v if isinstance(v, bool) else type(v) for v in verdicts] == [
+        True,
+        True,
+        False,
+        False,
+        AttemptNotFound,
+        True,
+    ]
+    assert [float(label.values["y"]) for label in store.label_records(work.name)] == [1.0, 2.0, 3.0]
+    assert store.progress(work.name, {"high": 1.0}).cost == 3.0
+
+
+def test_answers_of_one_turn_are_kept_all_or_none(store, work, make):
+    work.ask(1, 2)
+    first, second = store.claim(work.name, worker="w", limit=2)
+    with pytest.raises(AnswerNotFinite):
+        store.complete_many([(first.token, make.answer(1.0)), (second.token, make.answer(float("nan")))])
+    assert store.label_records(work.name) == []
+    assert work.state(0) == "running"
+
+
+def test_decisions_of_one_turn_share_candidates_and_answers(store, work, make):
+    (known,) = work.ask(1)
+    store.complete(work.claim().token, make.answer(1.0))
+    again, new, twice = work.ask(1, 2, 2)
+    assert again.evaluation_id == known.evaluation_id
+    assert new.evaluation_id == twice.evaluation_id
+    store.create_campaign("other", goal="optimize", spec={}, seed=1)
+    cached, new = store.enqueue("other", [make.decision(1), make.decision(7)], required_outputs=["y"])
+    assert (cached.state, new.state) == ("done", "queued")
+    assert [label.from_cache for label in store.label_records("other")] == [True]
+
+
+def test_what_waits_is_withdrawn_and_says_why_and_what_runs_is_not(store, work):
+    first, second = work.ask(1, 2)
+    work.claim()
+    ids = [first.evaluation_id, second.evaluation_id]
+    assert store.withdraw(work.name, ids, message="the model thinks better") == [second.evaluation_id]
+    assert [(e.state, e.message) for e in store.evaluations(work.name)] == [
+        ("running", None),
+        ("cancelled", "the model thinks better"),
+    ]
+    (again,) = work.ask(2)
+    assert (again.sequence, again.state) == (3, "queued")
+
+
+def test_a_running_evaluation_is_cancelled_at_what_it_has_cost(store, work):
+    (record,) = work.ask(1)
+    claim = work.claim()
+    assert store.cancel(work.name, [record.evaluation_id], message="hopeless", costs={record.evaluation_id: 0.25}) == 1
+    assert store.progress(work.name, {"high": 1.0}).cost == 0.25
+    assert store.evaluations_of(work.name, tokens=[claim.token])[0].message == "hopeless"

@@ -99,8 +99,8 @@ def test_labels_come_in_the_order_of_decisions_whatever_order_they_arrived_in(st
     records = store.label_records(work.name)
     assert [record.sequence for record in records] == [1, 2, 3]
     assert [record.candidate.hash for record in records] == ["hash5", "hash2", "hash9"]
-    known = {records[0].evaluation_id, records[2].evaluation_id}
-    assert [record.sequence for record in store.label_records(work.name, known=known)] == [2]
+    some = {records[0].evaluation_id, records[2].evaluation_id}
+    assert [record.sequence for record in store.label_records(work.name, of=some)] == [1, 3]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
