@@ -79,10 +79,10 @@ def insert_labels(connection: Connection, accepted: Sequence[Accepted]) -> list[
         for output, quantity in item.answer.outputs.items():
             array = np.asarray(quantity.value, dtype=np.float64)
             digest = item.stored[output][0] if output in item.stored else None
-            key = {"label_id": label_id, "output": output}
-            outputs.append(key | {"unit": quantity.unit, "shape": list(array.shape), "digest": digest})
+            own: dict[str, Any] = {"label_id": label_id, "output": output}
+            outputs.append(own | {"unit": quantity.unit, "shape": list(array.shape), "digest": digest})
             if digest is None:
-                values += [key | {"position": i, "value": float(value)} for i, value in enumerate(array.ravel())]
+                values += [own | {"position": i, "value": float(value)} for i, value in enumerate(array.ravel())]
     if outputs:
         connection.execute(insert(LabelOutput), outputs)
     if values:

@@ -305,7 +305,7 @@ def keep_candidates(connection: Connection, candidates: Sequence[CandidateRecord
 
 
 def _candidate_ids(connection: Connection, hashes: Collection[str]) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for chunk in chunks(sorted(hashes)):
         query = select(Candidate.hash, Candidate.id).where(Candidate.hash.in_(chunk))
         found |= {row.hash: row.id for row in connection.execute(query)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,9 +64,9 @@ def take_in_orphans(
     """
     taken = 0
     for outcome in outcomes:
-        answer = answer_record(plan, outcome)
+        complete = functools.partial(store.complete, outcome.token, answer_record(plan, outcome))
         try:
-            taken += patiently(lambda token=outcome.token, answer=answer: store.complete(token, answer))
+            taken += patiently(complete)
         except AttemptNotFound:
             continue  # another database's answer: not ours to remove
         spool.discard(folder, outcome.token)

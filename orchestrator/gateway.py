@@ -1,6 +1,7 @@
 """The way from asyncio to the store: one thread, so that the event loop never waits for the database.
 
-A database that is away stalls its campaign and does not end it: see `theoros.db.patience`.
+A database that is away stalls its campaign and does not end it: see `theoros.db.patience`. What the owner writes here
+is also noted in its ledger, so that hardly anything has to be read.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from theoros.db import OwnershipLost, Store
-from theoros.db.errors import DatabaseBusy, DatabaseUnreachable
+from theoros.db.errors import AttemptNotFound, DatabaseBusy, DatabaseUnreachable
 from theoros.db.patience import Patience
 from theoros.db.records import (
     AnswerRecord,
@@ -24,12 +25,14 @@ from theoros.db.records import (
     FailureRecord,
     LabelRecord,
     ModelVersionRecord,
-    Progress,
 )
+from theoros.orchestrator.ledger import Ledger
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+#: Answers that one transaction stores at most.
+_MOST_AT_ONCE = 256
 
 
 class Gateway:
@@ -45,8 +48,16 @@ class Gateway:
     def __init__(self, store: Store, campaign: str, owner: str, *, notice: Callable[[str], None] | None = None) -> None:
         self.store, self.campaign, self.owner = store, campaign, owner
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="theoros-store")
-        self._labels: dict[int, LabelRecord] = {}
-        self._attempts: set[str] = set()
+        self._attempts: dict[str, Claim] = {}
+        self._answers: list[tuple[str, AnswerRecord, asyncio.Future[bool]]] = []
+        self._storing: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+        self._labels: list[LabelRecord] = []
+        self._unread: list[int] = []
+        self._outside: set[int] = set()
+        self._costs: dict[str, float] = {}
+        self._target = ""
+        self.ledger = Ledger([], 0.0, {}, "")
         self._notice = notice or _log.warning
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patiently = Patience(store, away=self._tell, back=self._back, before_repeating=self._renew)
@@ -80,62 +91,163 @@ class Gateway:
 
     def _renew(self) -> None:
         with contextlib.suppress(OwnershipLost):  # each call says itself whether it needs an owner
-            self.store.heartbeat(self.campaign, self.owner, attempt_tokens=sorted(self._attempts))
+            self.store.heartbeat(self.campaign, self.owner, attempt_tokens=list(self._attempts))
 
     # -- queue ------------------------------------------------------------------------------------------------------
 
+    async def open(self, costs: Mapping[str, float], target: str) -> None:
+        """Read what the database holds into the ledger. Called once, before anything else."""
+        self._costs, self._target = dict(costs), target
+        await self._reload()
+
+    async def _reload(self) -> None:
+        evaluations = await self._call(self.store.evaluations, self.campaign)
+        progress = await self._call(self.store.progress, self.campaign, self._costs)
+        claims = await self._call(self.store.claims_of, self.campaign)
+        self.ledger = Ledger(evaluations, progress.cost, self._costs, self._target)
+        self._outside = {claim.evaluation_id for claim in claims if claim.token not in self._attempts}
+        known = {label.evaluation_id for label in self._labels}
+        self._unread = [key for key in self.ledger.take_unread() if key not in known]
+
     async def enqueue(self, decisions: Sequence[DecisionRecord], required: Sequence[str]) -> list[EvaluationRecord]:
         """Commit decisions; see `Store.enqueue`."""
-        return await self._call(
+        made = await self._call(
             self.store.enqueue, self.campaign, decisions, owner=self.owner, required_outputs=required
         )
+        self.ledger.add(made)
+        return made
 
-    async def claim(self, worker: str) -> list[Claim]:
-        """Claim the next evaluation for a slot."""
-        claims = await self._call(self.store.claim, self.campaign, worker=worker, limit=1, owner=self.owner)
-        self._attempts |= {claim.token for claim in claims}
+    async def claim(self, workers: Sequence[str]) -> list[Claim]:
+        """Claim an evaluation for each of `workers`, as far as there are any; see `Store.claim_for`."""
+        claims = await self._call(self.store.claim_for, self.campaign, workers, owner=self.owner)
+        self._attempts |= {claim.token: claim for claim in claims}
+        self.ledger.claimed(claims)
         return claims
 
     async def complete(self, token: str, answer: AnswerRecord) -> bool:
-        """Store an answer; see `Store.complete`."""
-        counted = await self._call(self.store.complete, token, answer)
-        self._attempts.discard(token)
-        return counted
+        """Store an answer; see `Store.complete`. Answers that wait for the database are stored in one transaction."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers.append((token, answer, future))
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_answers())
+        return await future
+
+    async def _store_answers(self) -> None:
+        while self._answers:
+            batch, self._answers = self._answers[:_MOST_AT_ONCE], self._answers[_MOST_AT_ONCE:]
+            await self._store_together(batch)
+
+    async def _store_together(self, batch: list[tuple[str, AnswerRecord, asyncio.Future[bool]]]) -> None:
+        try:
+            verdicts = await self._call(self.store.complete_many, [(token, answer) for token, answer, _ in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0][2].set_exception(error)
+            else:  # one of them may be to blame: the others shall not suffer for it
+                for single in batch:
+                    await self._store_together([single])
+            return
+        for (token, answer, future), verdict in zip(batch, verdicts, strict=True):
+            await self._noted(token, answer, verdict, future)
+
+    async def _noted(
+        self, token: str, answer: AnswerRecord, verdict: bool | AttemptNotFound, future: asyncio.Future[bool]
+    ) -> None:
+        """Note an answer in the ledger, and tell whoever waits for it."""
+        if verdict is True:
+            await self._became(token, "done", answer.cost)
+        self._attempts.pop(token, None)
+        if future.cancelled():
+            return
+        if isinstance(verdict, AttemptNotFound):
+            future.set_exception(verdict)
+        else:
+            future.set_result(verdict)
 
     async def fail(self, token: str, failure: FailureRecord) -> bool:
         """Store a failure; see `Store.fail`."""
         ended = await self._call(self.store.fail, token, failure)
-        self._attempts.discard(token)
+        if ended:
+            state = "failed" if failure.retry_after is not None else "abandoned"
+            await self._became(token, state, failure.cost, failure.failure_class)
+        self._attempts.pop(token, None)
         return ended
+
+    async def _became(self, token: str, state: str, cost: float, failure_class: str | None = None) -> None:
+        claim = self._attempts.get(token)
+        if claim is None or not self.ledger.became(claim.evaluation_id, state, cost=cost, failure_class=failure_class):
+            await self._reload()  # an attempt of an earlier session
+
+    async def lose(self, token: str, max_losses: int) -> EvaluationRecord | None:
+        """Give an attempt up whose worker is lost, so that its evaluation is queued again, or quarantined after so many
+        losses; None when it had ended already. An answer that turns up later is taken still.
+        """
+        touched = await self._call(
+            self.store.reconcile, self.campaign, owner=self.owner, lost_tokens=[token], max_losses=max_losses
+        )
+        for evaluation in touched:
+            self.ledger.became(evaluation.evaluation_id, evaluation.state, failure_class=evaluation.failure_class)
+        return touched[0] if touched else None
+
+    async def evaluation_of(self, token: str) -> EvaluationRecord:
+        """The evaluation that an attempt is about."""
+        (evaluation,) = await self._call(self.store.evaluations_of, self.campaign, tokens=[token])
+        return evaluation
+
+    async def withdraw(self, evaluation_ids: Sequence[int], message: str) -> list[int]:
+        """Cancel what nobody has begun, and say why; see `Store.withdraw`."""
+        gone = await self._call(self.store.withdraw, self.campaign, evaluation_ids, message=message, owner=self.owner)
+        for evaluation_id in gone:
+            self.ledger.became(evaluation_id, "cancelled")
+        return gone
+
+    async def abort(self, evaluation_id: int, message: str, cost: float) -> bool:
+        """Cancel an evaluation that runs, at what it has cost; False if it has ended."""
+        costs = {evaluation_id: cost}
+        aborted = await self._call(
+            self.store.cancel, self.campaign, [evaluation_id], owner=self.owner, message=message, costs=costs
+        )
+        if aborted:
+            self.ledger.became(evaluation_id, "cancelled", cost=cost)
+        return bool(aborted)
 
     async def cancel_queued(self) -> int:
         """Cancel what nobody has begun."""
         return await self._call(self.store.cancel, self.campaign, None, owner=self.owner)
 
-    async def count_queued(self) -> int:
-        """How many decisions wait for a slot."""
-        return await self._call(self.store.count, self.campaign, ["queued"])
-
-    async def next_sequence(self) -> int:
-        """The number that the next decision will get."""
-        return await self._call(self.store.next_sequence, self.campaign)
+    async def look_outside(self) -> list[EvaluationRecord]:
+        """Evaluations that ended because a person answered what he had been asked for; there are seldom any."""
+        if not self._outside:
+            return []
+        ended = []
+        for evaluation in await self._call(self.store.evaluations_of, self.campaign, ids=sorted(self._outside)):
+            if evaluation.state == "running":
+                continue
+            self._outside.discard(evaluation.evaluation_id)
+            cost = self._costs[evaluation.fidelity] if evaluation.state in {"done", "abandoned"} else 0.0
+            self.ledger.became(
+                evaluation.evaluation_id, evaluation.state, cost=cost, failure_class=evaluation.failure_class
+            )
+            ended.append(evaluation)
+        return ended
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    async def labels(self) -> list[LabelRecord]:
-        """All labels in the order of their decisions. Only those that are new are read from the database."""
-        known = [record.evaluation_id for record in self._labels.values()]
-        for record in await self._call(self.store.label_records, self.campaign, known=known):
-            self._labels[record.sequence] = record
-        return [self._labels[sequence] for sequence in sorted(self._labels)]
+    async def labels(self, start: int = 0) -> list[LabelRecord]:
+        """The labels in the order in which they came (those of earlier sessions in that of their decisions), from
+        number `start` on. Only those that are new are read from the database.
+        """
+        async with self._reading:
+            unread = self._unread + self.ledger.take_unread()
+            self._unread = unread  # should the reading fail, they are unread still
+            if unread:
+                self._labels += await self._call(self.store.label_records, self.campaign, of=unread)
+            self._unread = []
+            return self._labels[start:]
 
-    async def evaluations(self, states: Sequence[str] | None = None) -> list[EvaluationRecord]:
-        """The campaign's evaluations, in the order of their decisions."""
-        return await self._call(self.store.evaluations, self.campaign, states)
-
-    async def progress(self, costs: dict[str, float]) -> Progress:
-        """Counts and costs."""
-        return await self._call(self.store.progress, self.campaign, costs)
+    async def active_seconds(self) -> float:
+        """Wall time during which an orchestrator ran the campaign, over all its runs."""
+        return (await self._call(self.store.progress, self.campaign, self._costs)).active_seconds
 
     async def record(self) -> CampaignRecord:
         """The campaign's own row, as it is now."""

@@ -22,10 +22,13 @@ from theoros.orchestrator.agents.messages import (
 )
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.scorecard import Best
 
 #: On a console that is no terminal a line is printed at most this often (seconds).
 _LINE_EVERY = 5.0
-_WAITS = " Waiting for what is running; interrupt again to cancel it, and to wait for no database that is away."
+#: On a terminal the panel is drawn anew at most this often for evaluations (seconds).
+_PANEL_EVERY = 0.25
+_WAITS = " Waiting for what is running; interrupt again to cancel it."
 
 
 class Narrator(Agent):
@@ -46,6 +49,8 @@ class Narrator(Agent):
         self._failed = 0
         self._model: ModelUpdated | None = None
         self._last_line = 0.0
+        self._best = Best(plan.scorecard)
+        self._seen = 0
 
     async def run(self) -> None:
         """Handle messages with the live panel open."""
@@ -81,7 +86,9 @@ class Narrator(Agent):
             case ModelUpdated():
                 self._model = message
         if self._live is not None:
-            self._live.update(await self._panel(now))
+            if now - self._last_line >= _PANEL_EVERY or not isinstance(message, EvaluationStarted | EvaluationEnded):
+                self._last_line = now
+                self._live.update(await self._panel(now))
         elif isinstance(message, EvaluationEnded) and now - self._last_line >= _LINE_EVERY:
             self._last_line = now
             self._say(" · ".join(f"{name} {value}" for name, value in await self._facts(now)))
@@ -91,17 +98,18 @@ class Narrator(Agent):
 
     async def _facts(self, now: float) -> list[tuple[str, str]]:
         card, budget = self._plan.scorecard, self._plan.spec.budget
-        labels = await self._db.labels()
-        progress = await self._db.progress(self._plan.cost_table)
+        for label in await self._db.labels(self._seen):
+            self._seen += 1
+            self._best.add(label)
+        progress = self._db.ledger.progress()
         facts = []
         for fidelity in card.fidelities:
             done = progress.counts.get(fidelity, {}).get("done", 0)
             limit = budget.fidelities.get(fidelity) or (budget.labels if fidelity == card.target else None)
             name = f"{fidelity} labels" if len(card.fidelities) > 1 else "labels"
             facts.append((name, f"{done}/{limit}" if limit else f"{done}"))
-        series = card.best_so_far(labels)
-        if card.goal == "optimize" and series:
-            facts.append(("best", f"{series[-1]:.5g} {card.units.get(card.objective, '')}".strip()))
+        if card.goal == "optimize" and self._best.value is not None:
+            facts.append(("best", f"{self._best.value:.5g} {card.units.get(card.objective, '')}".strip()))
         facts.append(("cost", f"{progress.cost:.3g}"))
         facts.append(("rate", f"{60 * self._ended / max(now - self._began, 1e-9):.1f}/min"))
         if self._first_start is not None and self._most_running:

@@ -28,11 +28,20 @@ class Owner:
 
     def __init__(self, store: Store, campaign: str) -> None:
         self.store, self.campaign, self.token = store, campaign, ""
-        self._patiently = Patience(store, away=_log.warning, back=_log.warning, before_repeating=self._renew)
+        self._waiting = False
+        self._patiently = Patience(store, away=self._away, back=self._back, before_repeating=self._renew)
 
     def __call__(self, call: Callable[[], T]) -> T:
-        """The result of `call`, however long the database is away; `DatabaseUnreachable` after `give_up`."""
-        return self._patiently(call)
+        """The result of `call`, however long the database is away; DatabaseUnreachable when a person interrupts."""
+        try:
+            return self._patiently(call)
+        except KeyboardInterrupt:
+            if not self._waiting:
+                raise
+            raise DatabaseUnreachable(
+                f"The database {self.store.safe_url} is away, and waiting for it was interrupted. Check that its "
+                "server runs, and try again."
+            ) from None
 
     def give_up(self) -> None:
         """Wait no longer for a database that is away."""
@@ -47,6 +56,14 @@ class Owner:
         """Give the campaign back, if the database can be told; if not, the lease runs out by itself."""
         with contextlib.suppress(DatabaseUnreachable, DatabaseBusy):
             self.store.release(self.campaign, self.token)
+
+    def _away(self, message: str) -> None:
+        self._waiting = True
+        _log.warning("%s It is waited for; interrupt to leave it.", message)
+
+    def _back(self, message: str) -> None:
+        self._waiting = False
+        _log.warning(message)
 
     def _renew(self) -> None:
         if self.token:

@@ -110,3 +110,29 @@ class Scorecard:
                 best = value if best != best else pick(best, value)
             series.append(best)
         return series
+
+
+class Best:
+    """The best feasible objective while labels come in: its `value` (None before the first), how many labels at the
+    target fidelity there have been (`n`), and how many came `since` it.
+    """
+
+    def __init__(self, card: Scorecard) -> None:
+        self._card = card
+        self.value: float | None = None
+        self.n = 0
+        self.since = 0
+
+    def add(self, label: LabelRecord) -> None:
+        """Take one label into account."""
+        value = self._card.value(label)
+        if value is None:
+            return
+        self.n += 1
+        self.since += 1
+        if self._card.feasible(label) and (self.value is None or self._better(value)):
+            self.value, self.since = value, 0
+
+    def _better(self, value: float) -> bool:
+        assert self.value is not None
+        return value > self.value if self._card.maximize else value < self.value

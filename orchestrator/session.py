@@ -124,8 +124,8 @@ def _end(plan: Plan, owner: Owner, folder: Path, ending: Ending) -> None:
         owner(lambda: store.create_labels_wide(name))
     except (DatabaseUnreachable, DatabaseBusy) as error:
         raise DatabaseUnreachable(
-            f"The session of campaign '{name}' ended without its database ({ending.reason}), and nothing was written of "
-            f"its end: {error} What was computed is kept on the workers' disks. When the database is back: "
+            f"The session of '{name}' ended ({ending.reason}) while its database was away, which holds nothing of the "
+            f"end. {error} What was computed meanwhile is kept on the workers' disks. When the database is back: "
             f"theoros resume {name}"
         ) from error
 
@@ -168,6 +168,7 @@ async def _work(
 
     plan, n_slots = session.plan, session.n_slots
     models = ModelPlan(plan.problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
+    await gateway.open(plan.cost_table, plan.problem.target)
     checks, version = await gateway.earlier_models()
     trainer = SupervisedModelWorker(models, plan.spec.workers.trainer, MODEL_DEADLINE)
     decider = SupervisedModelWorker(models, plan.spec.workers.decider, MODEL_DEADLINE)

@@ -63,3 +63,8 @@ class Outcome:
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
         return asdict(self)
+
+
+def without_answer(request: EvaluationRequest, failure_class: str, message: str) -> Outcome:
+    """The outcome of a request that the oracle did not answer."""
+    return Outcome(request.token, request.fidelity, failure_class=failure_class, message=message)

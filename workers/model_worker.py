@@ -8,17 +8,18 @@ from typing import Any
 
 import ray
 
-from theoros.models.contract import Dataset, Point, Proposal
+from theoros.models.contract import Point, Proposal
 from theoros.oracles.resources import Resources
 from theoros.workers import modelling
+from theoros.workers.memory import Ask, Asked, Labelled, Labels, News
 from theoros.workers.modelling import Belief, Decided, FitReport, ModelPlan
 
 
 class ModelWorker:
     """Trains surrogates or makes decisions for one campaign.
 
-    It keeps nothing between calls that could not be computed again: beliefs come in as arguments, by reference
-    through Ray's object store, once per version.
+    It keeps nothing between calls that could not be had again: beliefs come in as arguments, by reference through Ray's
+    object store, once per version, and of the labels and of what was asked it is told what is new.
     """
 
     def __init__(self, plan: ModelPlan, threads: int) -> None:
@@ -28,6 +29,8 @@ class ModelWorker:
 
         torch.set_num_threads(threads)
         self._plan = plan
+        self._labels = Labels(plan.problem.outputs)
+        self._asked = Asked(plan.problem.target)
         # Imports take seconds: have them behind us when the first labels come.
         if plan.acquisition != "random":
             registry.surrogate(plan.surrogate)
@@ -36,29 +39,49 @@ class ModelWorker:
         registry.acquisition(plan.acquisition)
 
     def train(
-        self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Belief | None
+        self, news: News[Labelled], last: int | None, seed: int, previous: Belief | None
     ) -> tuple[Belief, FitReport]:
-        """See `theoros.workers.modelling.train`."""
+        """Fit to all labels of evaluations up to number `last`; see `theoros.workers.modelling.train`."""
+        self._labels.learn(news)
+        dataset, sequences = self._labels.dataset(last)
         return modelling.train(self._plan, dataset, sequences, seed=seed, previous=previous)
 
     def propose(
-        self, belief: Belief | None, pending: Sequence[Point], seen: frozenset[str], n: int, seed: int
+        self, news: News[Ask], belief: Belief | None, pending: Sequence[Point], n: int, seed: int
     ) -> list[Proposal]:
         """See `theoros.workers.modelling.propose`."""
-        return modelling.propose(self._plan, belief, pending, seen, n=n, seed=seed)
+        self._asked.learn(news)
+        return modelling.propose(self._plan, belief, pending, self._asked.candidates, n=n, seed=seed)
 
     def select(
         self,
+        news: News[Ask],
         belief: Belief,
         proposals: Sequence[Proposal],
         pending: Sequence[Point],
-        seen: frozenset[tuple[str, str]],
         fidelities: Sequence[str],
         n: int,
         seed: int,
     ) -> Decided:
         """See `theoros.workers.modelling.select`."""
-        return modelling.select(self._plan, belief, proposals, pending, seen, fidelities, n=n, seed=seed)
+        self._asked.learn(news)
+        return modelling.select(self._plan, belief, proposals, pending, self._asked.points, fidelities, n=n, seed=seed)
+
+    def stale(
+        self,
+        news: News[Ask],
+        belief: Belief,
+        waiting: Sequence[Point],
+        pending: Sequence[Point],
+        seed: int,
+    ) -> list[int]:
+        """See `theoros.workers.modelling.stale`."""
+        self._asked.learn(news)
+        return modelling.stale(self._plan, belief, waiting, pending, self._asked.candidates, seed=seed)
+
+    def chances(self, belief: Belief, points: Sequence[Point]) -> list[float]:
+        """See `theoros.workers.modelling.chances`."""
+        return modelling.chances(self._plan, belief, points)
 
 
 #: How often a call is made before its model worker is said to be lost.
@@ -75,6 +98,7 @@ class SupervisedModelWorker:
     def __init__(self, plan: ModelPlan, resources: Resources, deadline: float) -> None:
         self._plan, self._resources, self._deadline = plan, resources, deadline
         self._actor = self._start()
+        self._sent = 0  # entries of its log that the worker has had
 
     def _start(self) -> Any:
         options: dict[str, Any] = {
@@ -90,35 +114,55 @@ class SupervisedModelWorker:
         return ray.remote(ModelWorker).options(**options).remote(self._plan, self._resources.threads)
 
     async def train(
-        self, dataset: Dataset, sequences: Sequence[int], seed: int, previous: Any
+        self, labels: Sequence[Labelled], last: int | None, seed: int, previous: Any
     ) -> tuple[Any, FitReport]:
-        """Train; returns a Ray reference to the belief, which stays in the object store, and the report."""
-        trained: tuple[Any, FitReport] = await self._call("train", dataset, sequences, seed, previous, returns=2)
+        """Train; returns a Ray reference to the belief, which stays in the object store, and the report.
+
+        `labels` is the whole log of them, of which the worker is sent what it does not have.
+        """
+        trained: tuple[Any, FitReport] = await self._call("train", labels, last, seed, previous, returns=2)
         return trained
 
-    async def propose(self, *arguments: Any) -> list[Proposal]:
-        """See `ModelWorker.propose`."""
-        proposals: list[Proposal] = await self._call("propose", *arguments)
+    async def propose(self, asked: Sequence[Ask], *arguments: Any) -> list[Proposal]:
+        """See `ModelWorker.propose`; `asked` is the whole log of what was asked."""
+        proposals: list[Proposal] = await self._call("propose", asked, *arguments)
         return proposals
 
-    async def select(self, *arguments: Any) -> Decided:
-        """See `ModelWorker.select`."""
-        decided: Decided = await self._call("select", *arguments)
+    async def select(self, asked: Sequence[Ask], *arguments: Any) -> Decided:
+        """See `ModelWorker.select`; `asked` is the whole log of what was asked."""
+        decided: Decided = await self._call("select", asked, *arguments)
         return decided
 
-    async def _call(self, method: str, *arguments: Any, returns: int = 1) -> Any:
+    async def stale(self, asked: Sequence[Ask], *arguments: Any) -> list[int]:
+        """See `ModelWorker.stale`; `asked` is the whole log of what was asked."""
+        stale: list[int] = await self._call("stale", asked, *arguments)
+        return stale
+
+    async def chances(self, *arguments: Any) -> list[float]:
+        """See `ModelWorker.chances`."""
+        chances: list[float] = await self._call("chances", None, *arguments)
+        return chances
+
+    async def _call(self, method: str, log: Sequence[Any] | None, *arguments: Any, returns: int = 1) -> Any:
+        """Call the worker; of a `log` it is sent what it has not had, and all of it when it has been replaced."""
         for _ in range(_TRIES):
             actor = self._actor
+            given: tuple[Any, ...] = arguments
+            if log is not None:
+                end = len(log)
+                given = (News(self._sent, list(log[self._sent : end])), *arguments)
             try:
-                references = getattr(actor, method).options(num_returns=returns).remote(*arguments)
-                if returns == 1:
-                    return await asyncio.wait_for(references, self._deadline)
-                return references[0], await asyncio.wait_for(references[-1], self._deadline)
+                references = getattr(actor, method).options(num_returns=returns).remote(*given)
+                result = references if returns == 1 else references[-1]
+                answer = await asyncio.wait_for(result, self._deadline)
+                if log is not None and actor is self._actor:
+                    self._sent = max(self._sent, end)
+                return answer if returns == 1 else (references[0], answer)
             except (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError, TimeoutError) as error:
                 last = error
                 if self._actor is actor:  # another call that it failed may have replaced it already
                     self.close()
-                    self._actor = self._start()
+                    self._actor, self._sent = self._start(), 0
         raise ModelWorkerLost(f"The model worker died or hung {_TRIES} times in {method!r}: {last}")
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +107,7 @@ def prospective_checks(previous: Belief, dataset: Dataset, sequences: Sequence[i
 
 
 def propose(
-    plan: ModelPlan, belief: Belief | None, pending: Sequence[Point], seen: frozenset[str], *, n: int, seed: int
+    plan: ModelPlan, belief: Belief | None, pending: Sequence[Point], seen: Set[str], *, n: int, seed: int
 ) -> list[Proposal]:
     """Ask for candidates to choose `n` decisions from: the initial design's proposer as long as there is no belief."""
     from theoros.models import decide, registry
@@ -132,7 +132,7 @@ def select(
     belief: Belief,
     proposals: Sequence[Proposal],
     pending: Sequence[Point],
-    seen: frozenset[tuple[str, str]],
+    seen: Set[tuple[str, str]],
     fidelities: Sequence[str],
     *,
     n: int,
@@ -155,6 +155,74 @@ def select(
         fidelities,
     )
     return Decided(tuple(choices), time.perf_counter() - started)
+
+
+def stale(
+    plan: ModelPlan, belief: Belief, waiting: Sequence[Point], pending: Sequence[Point], seen: Set[str], *, seed: int
+) -> list[int]:
+    """Which of the `waiting` decisions should be made again under a new belief; their positions.
+
+    They are scored beside fresh proposals, all aware of what is `pending`. One is stale when at least twice as many
+    fresh candidates as decisions wait are better than it: a rank does not depend on the scale of the acquisition, and
+    the factor keeps what is nearly as good, since a changed mind has its cost too.
+    """
+    from theoros.models import decide, registry
+
+    own = {point.candidate.hash for point in waiting}
+    proposals = decide.propose(
+        plan.problem,
+        [registry.proposer(name) for name in plan.proposers],
+        belief.dataset,
+        belief.model,
+        registry.acquisition(plan.acquisition),
+        pending,
+        seen,
+        len(waiting),
+        seed,
+    )
+    fresh = [proposal.candidate for proposal in proposals if proposal.candidate.hash not in own]
+    score = registry.acquisition(plan.acquisition).scorer(
+        plan.problem, belief.model, belief.dataset, pending, seed=seed
+    )
+    values = score([*(point.candidate for point in waiting), *fresh])
+    ours, theirs = values[: len(waiting)], values[len(waiting) :]
+    return [i for i, value in enumerate(ours) if int((theirs > value).sum()) >= 2 * len(waiting)]
+
+
+def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[float]:
+    """How likely the model holds it that each point's label beats the best feasible label there is (0 to 1).
+
+    One, before there is such a label. Constraints count: the outputs' beliefs are multiplied as if independent.
+    """
+    from scipy.stats import norm
+
+    problem, dataset = plan.problem, belief.dataset
+    best = best_value(problem, dataset)
+    if best is None or not points:
+        return [1.0] * len(points)
+    prediction = belief.model.predict([Point(point.candidate, problem.target) for point in points])
+    column = prediction.outputs.index(problem.objective)
+    sign = 1.0 if problem.maximize else -1.0
+    gain = sign * (prediction.mean[:, column] - best) / np.maximum(prediction.label_std[:, column], 1e-300)
+    chance = norm.cdf(gain)
+    for constraint in problem.constraints:
+        i = prediction.outputs.index(constraint.output)
+        room = (constraint.bound - prediction.mean[:, i]) / np.maximum(prediction.label_std[:, i], 1e-300)
+        chance = chance * norm.cdf(room if constraint.op == "<=" else -room)
+    return [float(value) for value in chance]
+
+
+def best_value(problem: Problem, dataset: Dataset) -> float | None:
+    """The best feasible objective at the target fidelity, None before there is one."""
+    columns = {output: i for i, output in enumerate(dataset.outputs)}
+    values = [
+        float(row[columns[problem.objective]])
+        for point, row in zip(dataset.points, dataset.values, strict=True)
+        if point.fidelity == problem.target
+        and np.isfinite(row[columns[problem.objective]])
+        and all(c.satisfied(float(row[columns[c.output]])) for c in problem.constraints)
+    ]
+    return (max(values) if problem.maximize else min(values)) if values else None
 
 
 def empty_dataset(problem: Problem) -> Dataset:

@@ -12,7 +12,7 @@ import ray
 
 from theoros.oracles.resources import Resources
 from theoros.workers import spool
-from theoros.workers.messages import EvaluationRequest, Outcome
+from theoros.workers.messages import EvaluationRequest, Outcome, without_answer
 from theoros.workers.sandbox import OracleDidNotStart, Sandbox
 
 
@@ -26,6 +26,7 @@ class OracleSlot:
         self._spool = Path(spool_folder)
         self._sandbox = Sandbox(oracle, Resources(**resources), self._spool)
         self._current: str | None = None
+        self._cancelled: set[str] = set()
 
     def place(self) -> tuple[str, str, int]:
         """Where the slot is: Ray's id of its node, host and process. Answers as soon as the slot has found a place."""
@@ -35,19 +36,38 @@ class OracleSlot:
         """Build the oracle. Raises OracleDidNotStart."""
         self._sandbox.start()
 
-    def evaluate(self, request: EvaluationRequest) -> Outcome:
-        """Run one evaluation; its answer is on this node's disk before it is returned."""
+    def evaluate(self, requests: list[EvaluationRequest], forget: list[str]) -> list[Outcome]:
+        """Run evaluations one after the other; each answer is on this node's disk before the next one begins.
+
+        `forget` are answers of earlier calls, which are in the database now. What was cancelled before it began has
+        the outcome ``cancelled``, and so has what follows an evaluation whose oracle could not be started again.
+        """
+        self.discard(forget)
+        outcomes: list[Outcome] = []
+        for request in requests:
+            if request.token in self._cancelled:
+                outcomes.append(without_answer(request, "cancelled", "cancelled before it began"))
+                continue
+            outcomes.append(self._evaluate(request))
+            if outcomes[-1].failure_class == "infrastructure":
+                break
+        self._cancelled.clear()
+        skipped = requests[len(outcomes) :]
+        return outcomes + [without_answer(request, "cancelled", "its worker can't work") for request in skipped]
+
+    def _evaluate(self, request: EvaluationRequest) -> Outcome:
         self._current = request.token
         try:
             return self._sandbox.evaluate(request)
         except (OracleDidNotStart, OSError) as error:  # OSError: no room for a scratch folder or a process
-            return Outcome(request.token, request.fidelity, failure_class="infrastructure", message=str(error))
+            return without_answer(request, "infrastructure", str(error))
         finally:
             self._current = None
 
-    def cancel(self, token: str) -> None:
-        """Kill the evaluation of `token` if it is running here."""
-        if self._current == token:
+    def cancel(self, tokens: list[str]) -> None:
+        """Kill the evaluation that is running here if it is one of these, and begin none of them."""
+        self._cancelled |= set(tokens)
+        if self._current in self._cancelled:
             self._sandbox.cancel()
 
     def orphans(self) -> list[Outcome]:

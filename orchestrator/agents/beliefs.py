@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
-
-import numpy as np
 
 from theoros.db.records import CandidateRecord, DecisionRecord, EvaluationRecord, LabelRecord, PredictionRecord
 from theoros.models.contract import Choice, Dataset, Point
 from theoros.oracles.candidate import Candidate
 from theoros.orchestrator.plan import Plan
+from theoros.workers.memory import Labelled, Labels, News
 
 #: Evaluations in these states will bring no label.
 _OVER = frozenset({"abandoned", "cancelled"})
@@ -27,38 +27,38 @@ def to_record(candidate: Candidate) -> CandidateRecord:
 
 def dataset(labels: Sequence[LabelRecord], outputs: tuple[str, ...]) -> Dataset:
     """Labels as a surrogate sees them; an output that a label lacks is NaN."""
-    values = np.full((len(labels), len(outputs)), np.nan)
-    for row, label in enumerate(labels):
-        for column, output in enumerate(outputs):
-            if output in label.values:
-                values[row, column] = float(label.values[output])
-    points = tuple(Point(to_candidate(label.candidate), label.fidelity) for label in labels)
-    return Dataset(points, outputs, values)
+    memory = Labels(outputs)
+    memory.learn(News(0, [labelled(label, outputs) for label in labels]))
+    return memory.dataset(None)[0]
 
 
-def pending_points(
-    evaluations: Iterable[EvaluationRecord], learned: Collection[int], horizon: int | None = None
-) -> list[Point]:
-    """What was decided and is not yet in the model, in the order of the decisions.
+def labelled(label: LabelRecord, outputs: tuple[str, ...]) -> Labelled:
+    """A label as the trainer is told of it; an output that it lacks is NaN."""
+    values = tuple(float(label.values[output]) if output in label.values else math.nan for output in outputs)
+    return Labelled(label.sequence, Point(to_candidate(label.candidate), label.fidelity), values)
 
-    With a `horizon` everything decided after it counts as pending, even what has ended since: then a decision depends
-    on the order of the evaluations alone and not on how fast they were.
-    """
+
+def pending_points(evaluations: Iterable[EvaluationRecord], learned: Collection[int]) -> list[Point]:
+    """What was decided and is not yet in the model, in the order of the decisions."""
     return [
         Point(to_candidate(e.candidate), e.fidelity)
         for e in evaluations
-        if e.sequence not in learned and (e.state not in _OVER or (horizon is not None and e.sequence > horizon))
+        if e.sequence not in learned and e.state not in _OVER
     ]
 
 
 def seen_candidates(evaluations: Iterable[EvaluationRecord], target: str) -> frozenset[str]:
     """Hashes of candidates that must not be proposed again: asked at the target fidelity, or failed at any."""
-    return frozenset(e.candidate.hash for e in evaluations if e.fidelity == target or e.state == "abandoned")
+    return frozenset(
+        e.candidate.hash
+        for e in evaluations
+        if e.state == "abandoned" or (e.fidelity == target and e.state != "cancelled")
+    )
 
 
 def seen_points(evaluations: Iterable[EvaluationRecord]) -> frozenset[tuple[str, str]]:
-    """Candidate hash and fidelity of all that was ever decided."""
-    return frozenset((e.candidate.hash, e.fidelity) for e in evaluations)
+    """Candidate hash and fidelity of all that was decided and not cancelled."""
+    return frozenset((e.candidate.hash, e.fidelity) for e in evaluations if e.state != "cancelled")
 
 
 def decision_record(plan: Plan, choice: Choice, version: int | None, seconds: float) -> DecisionRecord:

@@ -28,12 +28,16 @@ _GLANCE = 0.2
 
 @dataclass(eq=False)
 class Slot:
-    """A slot as the orchestrator sees it: its actor, where that is, and the attempt it works on."""
+    """A slot as the orchestrator sees it: its actor, where that is, and the attempts it works on.
+
+    `done` are tokens whose answers the database has, so that the slot may remove them from its node's disk.
+    """
 
     name: str
     resources: Resources
     actor: Any = None
-    claim: Claim | None = None
+    claims: tuple[Claim, ...] = ()
+    done: list[str] = field(default_factory=list)
     starts: int = 0
     node: str | None = None
     ready: bool = False
@@ -43,7 +47,7 @@ class Slot:
     @property
     def free(self) -> bool:
         """Whether it could begin an evaluation now."""
-        return self.ready and self.claim is None
+        return self.ready and not self.claims
 
 
 class Crew:
@@ -206,12 +210,12 @@ class Crew:
 
     def _waiting(self) -> list[Slot]:
         """Slots without a place, the last first."""
-        return [s for s in reversed(self.slots) if s.node is None and s.claim is None and not s.retired]
+        return [s for s in reversed(self.slots) if s.node is None and not s.claims and not s.retired]
 
     # -- a larger one -----------------------------------------------------------------------------------------------
 
     async def enlarge(self, slot: Slot, resources: Resources, stopped: Callable[[], bool]) -> bool:
-        """Open the slot, which has a claim, anew with larger `resources`; returns whether it is ready.
+        """Open the slot, which has claims, anew with larger `resources`; returns whether it is ready.
 
         If it finds no place at once, `making_room` says that nobody shall be given work, and other slots go as they
         become free; they come back, and find a place when the large one has gone.

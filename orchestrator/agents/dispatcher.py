@@ -13,7 +13,7 @@ from theoros.db.records import Claim, FailureRecord
 from theoros.oracles.resources import Resources
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.crew import START_DEADLINE, Crew, Slot
-from theoros.orchestrator.agents.lost import LostAttempts
+from theoros.orchestrator.agents.lost import take_in
 from theoros.orchestrator.agents.messages import (
     Decided,
     EvaluationEnded,
@@ -22,6 +22,7 @@ from theoros.orchestrator.agents.messages import (
     QueueShort,
     Started,
     StopRequested,
+    Useless,
 )
 from theoros.orchestrator.agents.pace import Pace
 from theoros.orchestrator.agents.policy import History, Verdict, enlarged, judge, max_losses
@@ -29,19 +30,20 @@ from theoros.orchestrator.answers import answer_record, run_info
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.workers.losses import loss
-from theoros.workers.messages import EvaluationRequest, Outcome
+from theoros.workers.messages import EvaluationRequest, Outcome, without_answer
 
 #: Seconds that a slot may take to list the answers on its node's disk.
 _LOOK_DEADLINE = 60.0
 
 
 class Dispatcher(Agent):
-    """Gives each slot one evaluation at a time; the next is claimed the moment it is free.
+    """Gives each free slot an evaluation, and the next the moment that it has ended; several at once where the oracle
+    answers faster than it can be asked.
 
     `history` holds what earlier sessions tried in vain, so that retries are counted over all of them.
     """
 
-    handles: ClassVar = (Started, Decided, StopRequested)
+    handles: ClassVar = (Started, Decided, Useless, StopRequested)
 
     def __init__(
         self,
@@ -57,11 +59,11 @@ class Dispatcher(Agent):
         self._attempts: set[asyncio.Task[None]] = set()
         self._waits: set[asyncio.Task[None]] = set()
         self._openings: set[asyncio.Task[None]] = set()
-        self._filling = asyncio.Lock()
+        self._wanted = asyncio.Event()
         self._stopping = self._cancelling = False
-        self._pace = Pace(n_slots)
+        self._pace = Pace(n_slots, guided=plan.acquisition != "random")
+        self._one_by_one = plan.strict or plan.resources.isolate
         self._short_since: float | None = None
-        self._lost = LostAttempts(gateway, plan, max_losses(plan.spec.retries))
         self._crew = Crew(
             bus,
             plan.resources,
@@ -69,32 +71,35 @@ class Dispatcher(Agent):
             n_slots,
             grows=plan.spec.workers.slots == "auto",
             prepared=self._take_in,
-            joined=self.fill,
+            joined=self._joined,
             spawn=lambda work: self._watch(work, self._openings),
         )
 
     @property
     def tokens(self) -> list[str]:
         """The attempts on slots now; the steward renews their leases."""
-        return [slot.claim.token for slot in self._crew.slots if slot.claim is not None]
+        return [claim.token for slot in self._crew.slots for claim in slot.claims]
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
-    async def on(self, message: Started | Decided | StopRequested) -> None:
+    async def on(self, message: Started | Decided | Useless | StopRequested) -> None:
         """Fill free slots; on a stop, let the running ones end or kill them."""
         match message:
             case Started():
                 self._crew.start()
-                if await self._db.count_queued() == 0:  # decide while the slots are being started
-                    self.bus.publish(QueueShort(len(self._crew), self._margin, len(self._crew)))
+                self._watch(self._keep_filling(), self._attempts)
+                if self._db.ledger.count("queued") == 0:  # decide while the slots are being started
+                    self._say_what_is_missing(len(self._crew))
             case Decided(evaluations=evaluations):
                 if self._short_since is not None:
                     self._pace.decided(time.monotonic() - self._short_since)
                     self._short_since = None
                 for evaluation in evaluations:
                     if evaluation.state == "done":  # the answer was in the database already
-                        self.bus.publish(EvaluationEnded(evaluation.sequence))
-                await self.fill()
+                        self.bus.publish(EvaluationEnded(evaluation.sequence, evaluation_id=evaluation.evaluation_id))
+                self.fill()
+            case Useless(sequence=sequence, reason=reason, share=share):
+                await self._abort(sequence, reason, share)
             case StopRequested(cancel=cancel):
                 self._stopping, self._cancelling = True, self._cancelling or cancel
                 self._crew.stop_opening()
@@ -102,33 +107,44 @@ class Dispatcher(Agent):
                     task.cancel()
                 if cancel:
                     for slot in self._crew.slots:
-                        if slot.claim is not None and slot.actor is not None:
-                            slot.actor.cancel.remote(slot.claim.token)
+                        self._cancel(slot, [claim.token for claim in slot.claims])
+                self.fill()
 
-    async def fill(self) -> None:
-        """Give every free slot a claimed evaluation, and say how many decisions are missing.
+    async def _joined(self) -> None:
+        self.fill()
 
-        Who calls it may be cancelled; a claim that has been committed gets its attempt all the same.
-        """
-        await asyncio.shield(self._watch(self._fill(), self._attempts))
+    def fill(self) -> None:
+        """Have every free slot given work, and whoever decides told how many decisions are missing."""
+        self._wanted.set()
+
+    async def _keep_filling(self) -> None:
+        """Fill whenever somebody asks for it: what became free meanwhile is claimed for in one turn."""
+        while not self._stopping:
+            await self._fill()
+            await self._wanted.wait()
+            self._wanted.clear()
 
     async def _fill(self) -> None:
-        async with self._filling:  # two attempts that end together must not both fill the same slot
-            for slot in self._crew.slots:
-                if self._stopping or self._crew.making_room or not slot.free:
-                    continue
-                claims = await self._db.claim(slot.name)
-                if not claims:
-                    break
-                slot.claim = claims[0]
-                self._watch(self._attempt(slot, claims[0]), self._attempts)
-            if not self._stopping:
-                self._pace.slots = len(self._crew)
-                free = sum(slot.free for slot in self._crew.slots)
-                wanted = free + self._margin - await self._db.count_queued()
-                if wanted > 0:
-                    self._short_since = self._short_since or time.monotonic()
-                    self.bus.publish(QueueShort(wanted, self._margin, len(self._crew)))
+        free = [slot for slot in self._crew.slots if slot.free]
+        if free and not self._crew.making_room and (waiting := self._db.ledger.ready()):
+            share = 1 if self._one_by_one else self._pace.at_once(waiting, len(free))
+            claims = await self._db.claim([slot.name for _ in range(share) for slot in free])
+            for slot in free:
+                if own := tuple(claim for claim in claims if claim.worker == slot.name):
+                    slot.claims = own
+                    self._watch(self._work(slot, own), self._attempts)
+        if not self._stopping:
+            self._say_what_is_missing(sum(slot.free for slot in self._crew.slots))
+        for slot in self._crew.slots:
+            if slot.free and slot.done:
+                self._forget(slot)
+
+    def _say_what_is_missing(self, free: int) -> None:
+        self._pace.slots = len(self._crew)
+        wanted = free + self._margin - self._db.ledger.count("queued")
+        if wanted > 0:
+            self._short_since = self._short_since or time.monotonic()
+            self.bus.publish(QueueShort(wanted, self._margin, len(self._crew)))
 
     @property
     def _margin(self) -> int:
@@ -150,37 +166,53 @@ class Dispatcher(Agent):
         task.add_done_callback(over)
         return task
 
+    def _cancel(self, slot: Slot, tokens: list[str]) -> None:
+        if tokens and slot.actor is not None:
+            slot.actor.cancel.remote(tokens)
+
+    async def _abort(self, sequence: int, reason: str, share: float) -> None:
+        """Cancel a running evaluation whose answer nobody needs any more, at the share of its cost that it has had."""
+        for slot in self._crew.slots:
+            for claim in slot.claims:
+                if claim.sequence == sequence and not self._stopping:
+                    if await self._db.abort(claim.evaluation_id, reason, share * self._plan.cost(claim.fidelity)):
+                        self.bus.publish(Notice("evaluation_aborted", f"evaluation {sequence}: {reason}"))
+                        self._cancel(slot, [claim.token])
+                    return
+
     # -- answers on disks -------------------------------------------------------------------------------------------
 
     async def _take_in(self, slot: Slot) -> None:
         """Store the answers that lie on the node of a new slot and were never reported."""
         outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.orphans.remote(), _LOOK_DEADLINE)
-        busy, gone = set(self.tokens), []
+        busy = set(self.tokens)
         for outcome in outcomes:
             if outcome.token in busy:
                 continue  # another slot of the same node is just reporting it
-            may_go, sequence = await self._lost.take_in(outcome)
+            may_go, ended = await take_in(self._db, self._plan, outcome)
             if may_go:
-                gone.append(outcome.token)
-            if sequence is not None:
-                self.bus.publish(Notice("orphan_taken_in", f"an answer to evaluation {sequence} lay on {outcome.host}"))
-                self.bus.publish(EvaluationEnded(sequence))
-        self._forget(slot, gone)
+                slot.done.append(outcome.token)
+            if ended is not None:
+                text = f"an answer to evaluation {ended.sequence} lay on {outcome.host}"
+                self.bus.publish(Notice("orphan_taken_in", text))
+                self.bus.publish(EvaluationEnded(ended.sequence, evaluation_id=ended.evaluation_id))
+        self._forget(slot)
 
-    def _forget(self, slot: Slot, tokens: list[str]) -> None:
+    def _forget(self, slot: Slot) -> None:
         """Let a slot remove answers from its node's disk: they are in the database now."""
         import ray
 
-        async def discard(actor: Any) -> None:
+        async def discard(actor: Any, tokens: list[str]) -> None:
             # What can't be removed now is found again, and known to be counted, by the next slot of that node.
             with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
                 await asyncio.wait_for(actor.discard.remote(tokens), _LOOK_DEADLINE)
 
+        tokens, slot.done = slot.done, []
         if tokens and slot.actor is not None:
-            self._watch(discard(slot.actor), self._attempts)
+            self._watch(discard(slot.actor, tokens), self._attempts)
 
-    async def _on_disk(self, node: str | None, token: str) -> Outcome | None:
-        """The answer of a lost attempt, if its worker had made it durable and another one of its node finds it."""
+    async def _on_disk(self, node: str | None, tokens: set[str]) -> dict[str, Outcome]:
+        """The answers of lost attempts that their worker had made durable, if another one of its node finds them."""
         import ray
 
         for slot in self._crew.slots:
@@ -189,54 +221,74 @@ class Dispatcher(Agent):
                     outcomes = await asyncio.wait_for(slot.actor.orphans.remote(), _LOOK_DEADLINE)
                 except (ray.exceptions.RayError, TimeoutError):
                     continue
-                return next((outcome for outcome in outcomes if outcome.token == token), None)
-        return None
+                return {outcome.token: outcome for outcome in outcomes if outcome.token in tokens}
+        return {}
 
-    # -- one attempt ------------------------------------------------------------------------------------------------
+    # -- attempts ---------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, slot: Slot, claim: Claim) -> None:
-        self.bus.publish(EvaluationStarted(claim.sequence))
-        outcome = await self._ask(slot, claim)
-        ended, failure_class = await self._store(claim, outcome)
-        slot.claim = None
-        if outcome.ok:
-            self._pace.evaluated(outcome.wall_seconds)
-            slot.starts = 0
-            self._forget(slot, [claim.token])
+    async def _work(self, slot: Slot, claims: tuple[Claim, ...]) -> None:
+        """Have a slot evaluate what it was given, and store what comes back.
+
+        What has failed before goes by itself: it may need more memory, and harms nobody if it takes its worker down.
+        """
+        for claim in claims:
+            self.bus.publish(EvaluationStarted(claim.sequence, claim.evaluation_id, claim.worker))
+        fresh = [claim for claim in claims if not self._history.knows(claim.evaluation_id)]
+        for group in [fresh, *([claim] for claim in claims if claim not in fresh)]:
+            if group:
+                outcomes = await self._ask(slot, group)
+                ends = await asyncio.gather(*map(self._store, group, outcomes))
+                self._tell(slot, list(zip(group, outcomes, ends, strict=True)))
+        slot.claims = ()
         if not self._stopping:
             self._crew.restore(slot)
-        if ended:
-            self._history.forget(claim.evaluation_id)
-            self.bus.publish(EvaluationEnded(claim.sequence, failure_class))
-        await self.fill()
+        self.fill()
 
-    async def _ask(self, slot: Slot, claim: Claim) -> Outcome:
-        """Ask the slot; a dead actor is replaced, and its evaluation's answer looked for on its node."""
+    def _tell(self, slot: Slot, ends: list[tuple[Claim, Outcome, tuple[bool, str | None]]]) -> None:
+        for claim, outcome, (ended, failure_class) in ends:
+            seconds = outcome.wall_seconds if outcome.pid is not None else None
+            if outcome.ok:
+                self._pace.evaluated(outcome.wall_seconds)
+                slot.starts = 0
+                slot.done.append(claim.token)
+            if ended:
+                self._history.forget(claim.evaluation_id)
+                self.bus.publish(EvaluationEnded(claim.sequence, failure_class, claim.evaluation_id, seconds))
+
+    async def _ask(self, slot: Slot, claims: list[Claim]) -> list[Outcome]:
+        """Ask the slot; a dead actor is replaced, and answers that it had written are looked for on its node."""
         import ray
 
-        request = EvaluationRequest(claim.token, claim.candidate.kind, claim.candidate.data, claim.fidelity)
+        requests = [EvaluationRequest(c.token, c.candidate.kind, c.candidate.data, c.fidelity) for c in claims]
         if self._cancelling:
-            return _without_answer(request, "cancelled", "cancelled before it began")
-        resources = enlarged(self._plan.resources, self._history.earlier(claim.evaluation_id, "memory"))
+            return [without_answer(request, "cancelled", "cancelled before it began") for request in requests]
+        resources = enlarged(self._plan.resources, self._history.earlier(claims[0].evaluation_id, "memory"))
         if resources != slot.resources:
-            request = replace(request, memory=resources.memory)
+            requests = [replace(request, memory=resources.memory) for request in requests]
             if not await self._crew.enlarge(slot, resources, lambda: self._stopping):
-                return _without_answer(request, "cancelled", "no larger worker was ready for it")
+                return [without_answer(r, "cancelled", "no larger worker was ready for it") for r in requests]
+        if slot.actor is None or not slot.ready:  # lost between the claim and now
+            return [without_answer(request, "cancelled", "its worker was lost before it began") for request in requests]
         node = slot.node
+        forget, slot.done = slot.done, []
         # The sandbox keeps the deadline; this one is for a slot that does not answer at all.
-        patience = self._plan.resources.timeout + START_DEADLINE
+        patience = self._plan.resources.timeout * len(requests) + START_DEADLINE
         try:
-            outcome: Outcome = await asyncio.wait_for(slot.actor.evaluate.remote(request), patience)
+            outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.evaluate.remote(requests, forget), patience)
         except (ray.exceptions.RayError, TimeoutError) as error:
             failure = loss(error)
             self._crew.replace(slot, str(failure))
-            found = await self._on_disk(node, claim.token)
-            return found or _without_answer(request, failure.failure_class, str(failure))
-        if outcome.unspooled:
-            self.bus.publish(Notice("not_durable", f"an answer could not be kept on disk: {outcome.unspooled}"))
-        if outcome.failure_class == "infrastructure":  # the worker lives and can't work: try it elsewhere
-            self._crew.replace(slot, outcome.message)
-        return outcome
+            found = await self._on_disk(node, {request.token for request in requests})
+            return [
+                found.get(request.token) or without_answer(request, failure.failure_class, str(failure))
+                for request in requests
+            ]
+        for outcome in outcomes:
+            if outcome.unspooled:
+                self.bus.publish(Notice("not_durable", f"an answer could not be kept on disk: {outcome.unspooled}"))
+            if outcome.failure_class == "infrastructure":  # the worker lives and can't work: try it elsewhere
+                self._crew.replace(slot, outcome.message)
+        return outcomes
 
     async def _store(self, claim: Claim, outcome: Outcome) -> tuple[bool, str | None]:
         """Write the outcome; returns whether the evaluation has ended for good, and with which failure."""
@@ -253,7 +305,8 @@ class Dispatcher(Agent):
             verdict = await self._if_it_fits(claim, verdict)
         cost = self._plan.cost(claim.fidelity) if verdict.charged else 0.0
         record = FailureRecord(verdict.failure_class, verdict.message, verdict.retry_after, cost, run_info(outcome))
-        await self._db.fail(claim.token, record)
+        if not await self._db.fail(claim.token, record):  # it had ended already: aborted, or answered by another
+            return True, verdict.failure_class
         if verdict.retry_after is not None and failure_class != "cancelled":
             self._later(verdict.retry_after)
         return verdict.retry_after is None, verdict.failure_class
@@ -261,7 +314,7 @@ class Dispatcher(Agent):
     async def _give_up(self, claim: Claim) -> tuple[bool, str | None]:
         """The worker is lost, and its node perhaps for a while only: an answer that turns up is taken still."""
         self._history.add(claim.evaluation_id, "infrastructure")
-        evaluation = await self._lost.give_up(claim.token)
+        evaluation = await self._db.lose(claim.token, max_losses(self._plan.spec.retries))
         return evaluation is None or evaluation.state == "abandoned", evaluation.failure_class if evaluation else None
 
     async def _if_it_fits(self, claim: Claim, verdict: Verdict) -> Verdict:
@@ -277,7 +330,7 @@ class Dispatcher(Agent):
 
         async def wait() -> None:
             await asyncio.sleep(delay)
-            await self.fill()
+            self.fill()
 
         self._watch(wait(), self._waits)
 
@@ -288,9 +341,4 @@ class Dispatcher(Agent):
 
     def close(self) -> None:
         """Give the slots back to the cluster."""
-        self._lost.close()
         self._crew.close()
-
-
-def _without_answer(request: EvaluationRequest, failure_class: str, message: str) -> Outcome:
-    return Outcome(request.token, request.fidelity, failure_class=failure_class, message=message)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from theoros.db.records import CheckRecord, LabelRecord, ModelVersionRecord, ScoreRecord
-from theoros.orchestrator.agents.beliefs import dataset
+from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
+from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import EvaluationEnded, ModelUpdated, Notice, Started
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
+from theoros.workers.memory import Labelled
 from theoros.workers.model_worker import SupervisedModelWorker
 from theoros.workers.modelling import Check, FitReport
 
@@ -33,6 +34,9 @@ class Learner(Agent):
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
         self._checks, self._version = checks, version
+        self._log: list[Labelled] = []
+        self._label_ids: dict[int, int] = {}
+        self._newest = 0
         self._belief: Any = None
         self._learned: frozenset[int] = frozenset()
         self._last_seconds = 0.0
@@ -50,49 +54,39 @@ class Learner(Agent):
         await self._learn(None)
 
     async def _learn(self, horizon: int | None) -> None:
-        labels = await self._db.labels()
+        for label in await self._db.labels(len(self._log)):
+            self._log.append(labelled(label, self._plan.problem.outputs))
+            self._label_ids[label.sequence] = label.label_id
+            self._newest = max(self._newest, label.sequence)
         if horizon is None and self._plan.strict:
-            horizon = await self._resumed_horizon()
-        reached = horizon if horizon is not None else max((label.sequence for label in labels), default=0)
+            horizon = self._resumed_horizon()
+        reached = horizon if horizon is not None else self._newest
         last = min(reached, self._plan.initial_decisions) if self._plan.spec.train_once else reached
-        labels = [label for label in labels if label.sequence <= last]
-        if len(labels) >= self._plan.first_fit and frozenset(label.sequence for label in labels) != self._learned:
-            await self._fit(labels)
+        n = len(self._log) if last >= self._newest else sum(label.sequence <= last for label in self._log)
+        if n >= self._plan.first_fit and n != len(self._learned):
+            await self._fit(n, last)
         self.bus.publish(
             ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
         )
 
-    async def _resumed_horizon(self) -> int:
+    def _resumed_horizon(self) -> int:
         """Where the strict schedule stands after a resume: before the first evaluation that has not ended."""
-        open_ones = await self._db.evaluations(["queued", "running", "failed"])
-        ended = await self._db.evaluations(["done", "abandoned"])
-        first_open = min((e.sequence for e in open_ones), default=None)
-        last_ended = max((e.sequence for e in ended), default=0)
-        return last_ended if first_open is None else first_open - 1
+        ledger = self._db.ledger
+        return ledger.last_sequence if ledger.first_open is None else ledger.first_open - 1
 
-    async def _fit(self, labels: list[LabelRecord]) -> None:
-        outputs = self._plan.problem.outputs
-        sequences = [label.sequence for label in labels]
-        seed = derive(self._plan.spec.seed, "fit", len(labels))
-        self._belief, report = await self._trainer.train(dataset(labels, outputs), sequences, seed, self._belief)
+    async def _fit(self, n: int, last: int) -> None:
+        seed = derive(self._plan.spec.seed, "fit", n)
+        self._belief, report = await self._trainer.train(self._log, last, seed, self._belief)
         self._learned = report.sequences
         self._version += 1
-        self._checks.extend(report.checks)
-        scores = score(self._checks[-SCORE_WINDOW:])
+        self._checks = [*self._checks, *report.checks][-SCORE_WINDOW:]
+        scores = score(self._checks)
         self._last_seconds = report.seconds
         self._last_error = next(
             (s.value for s in scores if s.output == self._plan.problem.objective and s.metric == "rmse"), None
         )
-        label_ids = {label.sequence: label.label_id for label in labels}
-        await self._db.add_model_version(
-            version_record(
-                report,
-                self._version,
-                seed,
-                scores,
-                [CheckRecord(label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks],
-            )
-        )
+        checks = [CheckRecord(self._label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks]
+        await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))
         if report.fell_back:
             self.bus.publish(Notice("fit_failed", report.message))
 

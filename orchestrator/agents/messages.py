@@ -82,6 +82,15 @@ class EvaluationStarted:
 
 
 @dataclass(frozen=True)
+class Useless:
+    """The answer of a running evaluation is not needed any more; it has had this `share` of its expected time."""
+
+    sequence: int
+    reason: str
+    share: float
+
+
+@dataclass(frozen=True)
 class EvaluationEnded:
     """An evaluation came to an end for good: a label, or abandoned.
 

@@ -40,6 +40,10 @@ class History:
         """Failures of that class so far."""
         return self.failures.get(evaluation_id, Counter())[failure_class]
 
+    def knows(self, evaluation_id: int) -> bool:
+        """Whether the evaluation has failed before, in any way."""
+        return bool(self.failures.get(evaluation_id))
+
     def add(self, evaluation_id: int, failure_class: str) -> None:
         """One more."""
         self.failures.setdefault(evaluation_id, Counter())[failure_class] += 1

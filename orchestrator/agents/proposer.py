@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from ray.exceptions import RayTaskError
 
-from theoros.orchestrator.agents.beliefs import pending_points, seen_candidates
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import Notice, ProposalsReady, ProposalsWanted
 from theoros.orchestrator.gateway import Gateway
@@ -28,20 +27,18 @@ class Proposer(Agent):
     async def on(self, message: ProposalsWanted) -> None:
         """Answer a wish for candidates."""
         started = time.perf_counter()
-        evaluations = await self._db.evaluations()
-        model = message.model
+        ledger, model = self._db.ledger, message.model
         arguments = (
-            pending_points(evaluations, model.sequences if model else frozenset(), message.horizon),
-            seen_candidates(evaluations, self._plan.problem.target),
+            ledger.pending(model.sequences if model else frozenset(), message.horizon),
             message.n,
             derive(self._plan.spec.seed, "propose", message.sequence),
         )
         try:
-            proposals = await self._decider.propose(model.belief if model else None, *arguments)
+            proposals = await self._decider.propose(ledger.asked, model.belief if model else None, *arguments)
         except RayTaskError as error:
             if model is None:
                 raise
             reason = str(error).strip().splitlines()[-1]
             self.bus.publish(Notice("proposing_failed", f"proposing failed, so plain candidates are taken: {reason}"))
-            proposals = await self._decider.propose(None, *arguments)
+            proposals = await self._decider.propose(ledger.asked, None, *arguments)
         self.bus.publish(ProposalsReady(message, tuple(proposals), time.perf_counter() - started))

@@ -8,9 +8,9 @@ from typing import ClassVar
 from ray.exceptions import RayTaskError
 
 from theoros.db.records import Progress
-from theoros.models.contract import Choice
+from theoros.models.contract import Choice, Point
 from theoros.models.decide import without_model
-from theoros.orchestrator.agents.beliefs import decision_record, pending_points, seen_points
+from theoros.orchestrator.agents.beliefs import decision_record, to_candidate
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import (
     Decided,
@@ -29,6 +29,8 @@ from theoros.workers.model_worker import SupervisedModelWorker
 
 #: So many choices in a row may fail, each replaced by a plain proposal, before the campaign is interrupted.
 _MOST_FAILURES = 5
+#: On the strict schedule a decision looks back over so many evaluations more than it could need.
+_LOOK_BACK = 8
 
 
 class Selector(Agent):
@@ -50,6 +52,7 @@ class Selector(Agent):
         self._asked = False
         self._stopping = False
         self._failures = 0
+        self._judged = 0  # the last model version that the waiting decisions were held against
 
     async def on(self, message: QueueShort | ModelUpdated | ProposalsReady | StopRequested) -> None:
         """Ask for proposals when decisions are wanted; decide when they come."""
@@ -58,6 +61,9 @@ class Selector(Agent):
                 self._stopping = True
             case ModelUpdated():
                 self._models[message.horizon] = self._latest = message
+                kept = message.horizon - _LOOK_BACK - (self._plan.lookahead or 0) if self._plan.strict else None
+                self._db.ledger.settle(message.sequences, kept)
+                await self._reconsider()
                 await self._ask()
             case QueueShort(wanted=wanted, margin=margin, slots=slots):
                 self._wanted, self._margin, self._n_slots = wanted, margin, slots
@@ -70,20 +76,20 @@ class Selector(Agent):
         """Turn a wish for decisions into a wish for proposals, within the budget and the schedule."""
         if self._asked or self._stopping or self._wanted <= 0:
             return
-        progress = await self._db.progress(self._plan.cost_table)
+        progress = self._db.ledger.progress()
         n, reason = affordable(self._plan, progress, self._wanted)
         if n == 0:
             self._wanted = 0
             self.bus.publish(Exhausted(reason))
             return
-        sequence = await self._db.next_sequence()
+        sequence = self._db.ledger.last_sequence + 1
         if sequence <= self._plan.initial_decisions:
             n = min(self._initial_left(sequence), affordable(self._plan, progress, self._plan.initial)[0])
         elif self._plan.strict:
             n = 1
         guided = sequence > self._plan.initial_decisions and self._plan.acquisition != "random"
         horizon = sequence - 1 - (self._plan.lookahead or 0) if self._plan.strict and guided else None
-        if guided and not await self._fresh_enough(horizon):
+        if guided and not self._fresh_enough(horizon):
             return  # the model that this decision is to be made with is still being fitted
         model = self._model_for(horizon) if guided else None
         if guided and (model is None or model.belief is None):
@@ -93,7 +99,7 @@ class Selector(Agent):
         self._asked = True
         self.bus.publish(ProposalsWanted(n, sequence, model, horizon))
 
-    async def _fresh_enough(self, horizon: int | None) -> bool:
+    def _fresh_enough(self, horizon: int | None) -> bool:
         """Whether there is a model that may decide.
 
         An oracle that takes longer than a fit never waits here. One that is faster than the model does: labels are
@@ -101,7 +107,7 @@ class Selector(Agent):
         """
         if horizon is not None:
             return self._model_for(horizon) is not None
-        labels, model = len(await self._db.labels()), self._latest
+        labels, model = self._db.ledger.count("done"), self._latest
         if labels < self._plan.first_fit:
             return True
         if model is None or model.belief is None:
@@ -137,18 +143,43 @@ class Selector(Agent):
         else:
             self.bus.publish(Exhausted("no candidate is left that has not been asked"))
 
+    async def _reconsider(self) -> None:
+        """Hold the decisions that wait against a new model, and take back those that it would not make again."""
+        model, ledger = self._latest, self._db.ledger
+        waiting = [e for e in ledger.waiting() if e.sequence > self._plan.initial_decisions]
+        busy = self._asked or self._stopping or self._wanted > 0  # who has no time for new decisions keeps the old ones
+        if model is None or model.belief is None or model.version == self._judged or not waiting or busy:
+            return
+        if self._plan.strict or self._plan.spec.train_once:
+            return
+        self._judged = model.version
+        own = {e.sequence for e in waiting}
+        points = [Point(to_candidate(e.candidate), e.fidelity) for e in waiting]
+        others = ledger.pending(model.sequences | own)
+        try:
+            seed = derive(self._plan.spec.seed, "reconsider", model.version)
+            stale = await self._decider.stale(ledger.asked, model.belief, points, others, seed)
+        except RayTaskError as error:
+            reason = str(error).strip().splitlines()[-1]
+            self.bus.publish(Notice("reconsidering_failed", f"what waits is kept as it is: {reason}"))
+            return
+        if stale:
+            why = f"taken back: model version {model.version} prefers others"
+            gone = await self._db.withdraw([waiting[i].evaluation_id for i in stale], why)
+            self._wanted += len(gone)
+
     async def _choices(self, ready: ProposalsReady) -> tuple[tuple[Choice, ...], float]:
         wanted, model = ready.wanted, ready.wanted.model
         if model is None or model.belief is None or not ready.proposals:
             return self._unguided(ready), 0.0
-        evaluations = await self._db.evaluations()
+        ledger = self._db.ledger
         try:
             decided = await self._decider.select(
+                ledger.asked,
                 model.belief,
                 ready.proposals,
-                pending_points(evaluations, model.sequences, wanted.horizon),
-                seen_points(evaluations),
-                open_fidelities(self._plan, await self._db.progress(self._plan.cost_table)),
+                ledger.pending(model.sequences, wanted.horizon),
+                open_fidelities(self._plan, ledger.progress()),
                 wanted.n,
                 derive(self._plan.spec.seed, "select", wanted.sequence),
             )

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from theoros.db.errors import OwnershipLost
-from theoros.db.records import Progress
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import (
     Decided,
@@ -21,6 +20,7 @@ from theoros.orchestrator.agents.messages import (
 )
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.scorecard import Best
 
 #: Seconds between two looks at the clock, the database and the leases.
 TICK = 1.0
@@ -41,6 +41,8 @@ class Steward(Agent):
         self._stopped = False
         self._began = self._last_sign = time.monotonic()
         self._earlier_seconds: float | None = None
+        self._best = Best(plan.scorecard)
+        self._seen = 0
 
     async def on(self, message: Any) -> None:
         """Look at what a message means for the end of the campaign."""
@@ -50,13 +52,14 @@ class Steward(Agent):
                 self._exhausted = None
             case Exhausted(reason=reason):
                 self._exhausted = reason
-                await self._end_when_nothing_is_left()
+                self._end_when_nothing_is_left()
             case EvaluationEnded():
                 await self._check_stop_rules()
-                await self._end_when_nothing_is_left()
+                self._end_when_nothing_is_left()
             case ModelUpdated(error=error) if error is not None:
                 limit = self._plan.spec.stop.error
-                if limit is not None and error <= limit and await self._enough_for_error():
+                enough = self._db.ledger.count("done") >= 2 * self._plan.initial_decisions
+                if limit is not None and error <= limit and enough:
                     self._stop(
                         f"the model's error on labels it had not seen is {error:.4g}, at most {limit:g} was asked"
                     )
@@ -76,6 +79,10 @@ class Steward(Agent):
                     self._stop(str(error), cancel=True, finished=False)
             await self._check_requests()
             await self._check_clock(now)
+            for evaluation in await self._db.look_outside():
+                self.bus.publish(
+                    EvaluationEnded(evaluation.sequence, evaluation.failure_class, evaluation.evaluation_id)
+                )
             await asyncio.sleep(TICK)
 
     def _stop(self, reason: str, *, cancel: bool = False, finished: bool = True) -> None:
@@ -92,43 +99,34 @@ class Steward(Agent):
         limit = self._plan.spec.budget.wall_time
         if limit is not None:
             if self._earlier_seconds is None:
-                self._earlier_seconds = (await self._db.progress(self._plan.cost_table)).active_seconds
+                self._earlier_seconds = await self._db.active_seconds()
             if self._earlier_seconds + now - self._began >= limit:
                 self._stop(f"the budget of {limit:g} s of wall time is spent", cancel=True)
         if now - self._last_sign > SILENCE + self._plan.resources.timeout:
             self._last_sign = now
-            progress = await self._db.progress(self._plan.cost_table)
+            ledger = self._db.ledger
             await self._db.event(
                 "no_progress",
                 f"nothing has happened for {SILENCE:g} s beyond an evaluation's deadline; "
-                f"{progress.total('running')} running, {progress.total('queued')} queued",
+                f"{ledger.count('running')} running, {ledger.count('queued')} queued",
             )
 
-    async def _end_when_nothing_is_left(self) -> None:
-        if self._exhausted is None:
-            return
-        progress = await self._db.progress(self._plan.cost_table)
-        if open_evaluations(progress) == 0:
+    def _end_when_nothing_is_left(self) -> None:
+        if self._exhausted is not None and self._db.ledger.open == 0:
             self._stop(self._exhausted)
-
-    async def _enough_for_error(self) -> bool:
-        return len(await self._db.labels()) >= 2 * self._plan.initial_decisions
 
     async def _check_stop_rules(self) -> None:
         rules = self._plan.spec.stop
         if rules.target is None and rules.stagnation is None:
             return
-        series = self._plan.scorecard.best_so_far(await self._db.labels())
-        if not series or series[-1] != series[-1]:
+        for label in await self._db.labels(self._seen):
+            self._seen += 1
+            self._best.add(label)
+        best = self._best.value
+        if best is None:
             return
-        best = series[-1]
         if rules.target is not None and (best >= rules.target if self._plan.problem.maximize else best <= rules.target):
             self._stop(f"the target {rules.target:g} is reached: {best:.6g}")
         window = rules.stagnation
-        if window is not None and len(series) > max(window, self._plan.initial) and series[-1 - window] == best:
+        if window is not None and self._best.n > max(window, self._plan.initial) and self._best.since >= window:
             self._stop(f"no better label among the last {window}")
-
-
-def open_evaluations(progress: Progress) -> int:
-    """Evaluations that may still bring a label."""
-    return sum(progress.total(state) for state in ("queued", "running", "failed"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,8 +35,11 @@ from theoros.db import (
 )
 from theoros.db import engine as engines
 from theoros.db.errors import DatabaseUnreachable
+from theoros.orchestrator.agents.bus import Agent
+from theoros.orchestrator.agents.messages import Notice
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.owner import owned
 
 
 class Server:
@@ -195,7 +202,7 @@ def test_a_write_whose_commit_broke_happens_exactly_once(store, monkeypatch, whe
 
         records = await step(lambda: gateway.enqueue([decision(n) for n in range(4)], ["y"]))
         assert [record.sequence for record in records] == [1, 2, 3, 4]
-        ((first,), (second,)) = [await step(lambda: gateway.claim("slot-0")) for _ in range(2)]
+        ((first,), (second,)) = [await step(lambda: gateway.claim(["slot-0"])) for _ in range(2)]
         assert (first.sequence, second.sequence) == (1, 2)
         assert await step(lambda: gateway.complete(first.token, answer(1.0))) is True
         assert await step(lambda: gateway.fail(second.token, FailureRecord("timeout", "slow", None))) is True
@@ -231,14 +238,14 @@ def test_an_owner_whose_lease_ran_out_meanwhile_is_the_owner_before_another_can_
     async def campaign() -> None:
         gateway = Gateway(store, "reactor", own(store, lease_seconds=0.2), notice=seen.append)
         await gateway.enqueue([decision(1), decision(2)], ["y"])
-        (claim,) = await gateway.claim("slot-0")
+        (claim,) = await gateway.claim(["slot-0"])
         away = asyncio.create_task(asyncio.to_thread(server.away, server.stop, 1.0))
         await asyncio.sleep(0.5)
         assert await gateway.count_queued() == 1, "it reads, and so needs no owner"
         with pytest.raises(CampaignOwned):
             own(store)
         assert await gateway.complete(claim.token, answer(1.0))
-        assert len(await gateway.claim("slot-0")) == 1
+        assert len(await gateway.claim(["slot-0"])) == 1
         await away
         gateway.close()
 
@@ -253,12 +260,12 @@ def test_an_owner_that_was_replaced_meanwhile_finds_out_and_its_answer_counts_al
     async def campaign() -> None:
         gateway = Gateway(store, "reactor", own(store, lease_seconds=0.0))
         await gateway.enqueue([decision(1), decision(2)], ["y"])
-        (claim,) = await gateway.claim("slot-0")
+        (claim,) = await gateway.claim(["slot-0"])
         await asyncio.to_thread(server.away, server.stop, 0.0)
         own(store)
         assert await gateway.complete(claim.token, answer(1.0))
         with pytest.raises(OwnershipLost):
-            await gateway.claim("slot-0")
+            await gateway.claim(["slot-0"])
         gateway.close()
 
     asyncio.run(asyncio.wait_for(campaign(), 60))
@@ -300,18 +307,40 @@ def test_a_sqlite_file_that_another_process_locks_is_waited_for(tmp_path, monkey
         asyncio.run(asyncio.wait_for(campaign(store), 60))
 
 
-@pytest.mark.usefixtures("local_ray")
-def test_a_campaign_stalls_while_its_database_is_away_and_ends_as_planned(server, store, tmp_path, monkeypatch):
+SPEC = {
+    "campaign": "branin",
+    "question": {"minimize": "value"},
+    "oracle": {"synthetic": {"function": "Branin", "delay": "0.2 s"}},
+    "budget": {"labels": 20},
+    "workers": {"slots": 2},
+    "seed": 4,
+}
+
+
+@pytest.fixture
+def campaign(store, tmp_path, monkeypatch, request) -> Campaign:
     monkeypatch.chdir(tmp_path)
-    spec = {
-        "campaign": "branin",
-        "question": {"minimize": "value"},
-        "oracle": {"synthetic": {"function": "Branin", "delay": "0.2 s"}},
-        "budget": {"labels": 20},
-        "workers": {"slots": 2},
-        "seed": 4,
-    }
-    campaign = Campaign(spec, store)
+    made = Campaign(SPEC | getattr(request, "param", {}), store)
+    made.save()
+    return made
+
+
+def require_all_labels_once(store: Store) -> None:
+    assert store.campaign("branin").state == "finished"
+    assert [e.state for e in store.evaluations("branin")] == ["done"] * 20
+    answered = store.attempts("branin").query("state == 'done'")
+    assert len(answered) == answered["evaluation_id"].nunique() == 20
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_campaign_stalls_while_its_database_is_away_and_ends_as_planned(server, store, campaign):
+    heard: list[str] = []
+
+    class Listener(Agent):
+        handles = (Notice,)
+
+        def deliver(self, message: Notice) -> None:
+            heard.append(message.message)
 
     def disturb() -> None:
         deadline = time.monotonic() + 60
@@ -319,12 +348,99 @@ def test_a_campaign_stalls_while_its_database_is_away_and_ends_as_planned(server
             time.sleep(0.05)
         server.away(server.kill, 2.0)
 
-    campaign.save()
     trouble = threading.Thread(target=disturb)
     trouble.start()
-    ending = campaign.run()
+    ending = campaign.run(companions=(lambda bus, gateway, plan: Listener(bus),))
     trouble.join()
     assert ending.finished, ending.reason
-    assert len(campaign.labels()) == 20
+    require_all_labels_once(store)
     assert store.attempts("branin")["state"].tolist() == ["done"] * 20
-    assert len(store.events("branin", kinds=["database_away"])) == 1
+    (event,) = store.events("branin", kinds=["database_away"])
+    away, back = heard
+    assert away.startswith("the database has been away for")
+    assert back == event.message
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("moment", ["begins", "ends"])
+def test_a_database_that_is_away_when_a_session_begins_or_ends_is_waited_for(server, store, campaign, moment, caplog):
+    comes_back = threading.Timer(1.5, server.start)
+
+    def goes_away() -> None:
+        server.kill()
+        comes_back.start()
+
+    class LastToLeave(Agent):
+        handles = ()
+
+        async def run(self) -> None:
+            try:
+                await super().run()
+            finally:
+                if moment == "ends":
+                    goes_away()
+
+    if moment == "begins":
+        goes_away()
+    ending = campaign.run(companions=(lambda bus, gateway, plan: LastToLeave(bus),))
+    comes_back.join()
+    assert ending.finished, ending.reason
+    require_all_labels_once(store)
+    assert store.events("branin", 1)[0].kind == "session_ended"
+    with pytest.raises(OwnershipLost):
+        store.heartbeat("branin", "nobody")
+    store.acquire("branin", host="other", pid=1)  # it was given back
+    away, back = [record.getMessage() for record in caplog.records if record.name.startswith("theoros")]
+    assert away.startswith("the database has been away for")
+    assert back.startswith("the database is back after")
+
+
+SLOW = {"oracle": {"synthetic": {"function": "Branin", "delay": "1 s"}}, "acquisition": "random"}
+
+
+@pytest.mark.parametrize("campaign", [SLOW], indirect=True, ids=["slots at work"])
+def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(server, store, campaign, tmp_path):
+    theoros = Path(sys.executable).parent / "theoros"
+    command = [theoros, "resume", "branin", "--database", store.url]
+    driver = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 60
+        while store.count("branin", ["done"]) < 5 or store.count("branin", ["running"]) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        server.kill()
+        time.sleep(3.5)
+        driver.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            driver.wait(2.0)
+        driver.send_signal(signal.SIGINT)
+        output, errors = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+        server.start()
+    assert driver.returncode == 1, output + errors
+    assert output.count("the database has been away for") == 1
+    assert "theoros resume branin" in errors
+    assert "Traceback" not in errors
+    assert len(list((tmp_path / ".theoros-spool" / "branin").glob("*.json"))) == 2, "they were computed meanwhile"
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    require_all_labels_once(store)
+    assert store.attempts("branin")["state"].tolist() == ["done"] * 20, "nothing was computed twice"
+
+
+def test_an_interrupt_ends_the_wait_of_a_session_that_begins_or_ends_and_says_why(server, store):
+    with owned(store, "reactor") as owner:
+        server.stop()
+        try:
+            threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            with pytest.raises(DatabaseUnreachable, match="is away, and waiting for it was interrupted"):
+                owner(lambda: store.set_state("reactor", "paused", owner=owner.token))
+            owner.give_up()
+            with pytest.raises(DatabaseUnreachable):
+                owner(lambda: store.campaign("reactor"))
+        finally:
+            server.start()
+    with pytest.raises(OwnershipLost):
+        store.heartbeat("reactor", owner.token)

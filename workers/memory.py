@@ -1,0 +1,100 @@
+"""What a model worker remembers between calls, so that each is told only what is new.
+
+Both memories are logs that the orchestrator holds whole and sends in pieces: a worker that was replaced gets all of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from theoros.models.contract import Dataset, Point
+
+T = TypeVar("T")
+
+#: What happened to a candidate at a fidelity: ("asked" | "closed" | "withdrawn", hash, fidelity).
+Ask = tuple[str, str, str]
+
+
+def asked(candidate: str, fidelity: str) -> Ask:
+    """A candidate (its hash) was decided at a fidelity."""
+    return ("asked", candidate, fidelity)
+
+
+def closed(candidate: str, fidelity: str) -> Ask:
+    """It failed there for good, and is not proposed again at any."""
+    return ("closed", candidate, fidelity)
+
+
+def withdrawn(candidate: str, fidelity: str) -> Ask:
+    """It was not evaluated after all, and may be asked again."""
+    return ("withdrawn", candidate, fidelity)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs."""
+
+    sequence: int
+    point: Point
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class News(Generic[T]):
+    """Entries of a log from number `start` on."""
+
+    start: int
+    entries: Sequence[T]
+
+
+@dataclass
+class Asked:
+    """What was asked: candidates that are not proposed again, and pairs of candidate and fidelity."""
+
+    target: str
+    candidates: set[str] = field(default_factory=set)
+    points: set[tuple[str, str]] = field(default_factory=set)
+    _counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _known: int = 0
+
+    def learn(self, news: News[Ask]) -> None:
+        """Take in what is new; a piece that comes twice changes nothing."""
+        for kind, candidate, fidelity in news.entries[max(0, self._known - news.start) :]:
+            pair = (candidate, fidelity)
+            if kind == "asked":
+                self._counts[pair] += 1
+                self.points.add(pair)
+                if fidelity == self.target:
+                    self.candidates.add(candidate)
+            elif kind == "closed":
+                self.candidates.add(candidate)
+            else:
+                self._counts[pair] -= 1
+                if self._counts[pair] <= 0:
+                    self.points.discard(pair)
+                    if fidelity == self.target:
+                        self.candidates.discard(candidate)
+        self._known = max(self._known, news.start + len(news.entries))
+
+
+@dataclass
+class Labels:
+    """The labels that have come."""
+
+    outputs: tuple[str, ...]
+    _entries: list[Labelled] = field(default_factory=list)
+
+    def learn(self, news: News[Labelled]) -> None:
+        """Take in what is new; a piece that comes twice changes nothing."""
+        self._entries.extend(news.entries[max(0, len(self._entries) - news.start) :])
+
+    def dataset(self, last: int | None) -> tuple[Dataset, list[int]]:
+        """The labels of evaluations up to number `last` in the order of their decisions, and their numbers."""
+        kept = sorted((e for e in self._entries if last is None or e.sequence <= last), key=lambda e: e.sequence)
+        values = np.array([e.values for e in kept], dtype=np.float64).reshape(len(kept), len(self.outputs))
+        return Dataset(tuple(e.point for e in kept), self.outputs, values), [e.sequence for e in kept]
