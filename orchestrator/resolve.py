@@ -59,6 +59,12 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
                 "constraint needs a single number.",
                 ("question",),
             )
+    if spec.workers.cancel_hopeless is not None and spec.question.goal != "optimize":
+        raise SpecError(
+            f"no label is hopeless where the goal is to {spec.question.goal}: each teaches the model something. "
+            "Leave it out.",
+            ("workers", "cancel_hopeless"),
+        )
     _check_budget(spec, tuple(fidelity.name for fidelity in oracle.fidelities))
     problem = Problem(
         goal=spec.question.goal,

@@ -25,6 +25,7 @@ from theoros.orchestrator.agents.learner import Learner
 from theoros.orchestrator.agents.messages import Notice, Started, StopRequested
 from theoros.orchestrator.agents.policy import History, max_losses
 from theoros.orchestrator.agents.proposer import Proposer
+from theoros.orchestrator.agents.pruner import Pruner
 from theoros.orchestrator.agents.selector import Selector
 from theoros.orchestrator.agents.steward import Steward
 from theoros.orchestrator.answers import spool_folder, take_in_orphans
@@ -180,6 +181,7 @@ async def _work(
         Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version),
         Proposer(bus, gateway, plan, decider),
         Selector(bus, gateway, plan, decider, n_slots),
+        Pruner(bus, gateway, plan, decider),
         steward,
         *companions,
     ]

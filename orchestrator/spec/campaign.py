@@ -90,12 +90,24 @@ class Workers(_Frozen):
     `lookahead` decisions wait beside the running ones, so that no slot is ever idle for want of one (``auto``: as many
     as the pace of evaluations and decisions asks for, and one on the fixed schedule of a single slot). `trainer` and
     `decider` are the resources of the two model workers; by default they claim no processor from the oracle's slots.
+    With `cancel_hopeless` a running evaluation is cancelled once the model gives it less than this chance of beating
+    the best label, as long as it has had less than half of its expected time.
     """
 
     slots: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     lookahead: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     trainer: Resources = Resources(num_cpus=0)
     decider: Resources = Resources(num_cpus=0)
+    cancel_hopeless: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+
+    @model_validator(mode="after")
+    def _repeatable(self) -> Workers:
+        if self.cancel_hopeless is not None and self.slots == 1:
+            raise ValueError(
+                "cancel_hopeless depends on how long evaluations take, and a campaign with one slot repeats exactly; "
+                "use more slots, or leave it out"
+            )
+        return self
 
 
 def _as_oracle(value: Any) -> Any:

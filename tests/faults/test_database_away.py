@@ -117,11 +117,17 @@ def own(store: Store, **fields: Any) -> str:
     return store.acquire("reactor", host="laptop", pid=1, **fields)
 
 
+async def opened(store: Store, owner: str, notice: Callable[[str], None] | None = None) -> Gateway:
+    gateway = Gateway(store, "reactor", owner, notice=notice)
+    await gateway.open({"high": 1.0}, "high")
+    return gateway
+
+
 async def work(gateway: Gateway, n: int, slots: int) -> None:
     """Decide, claim and answer, with as many slots, until there are `n` labels."""
 
     async def slot(number: int) -> None:
-        while claims := await gateway.claim(f"slot-{number}"):
+        while claims := await gateway.claim([f"slot-{number}"]):
             (claim,) = claims
             await asyncio.sleep(0.01)
             await gateway.complete(claim.token, answer(claim.candidate.data["x"]))
@@ -147,14 +153,14 @@ def test_every_answer_is_stored_and_none_twice_while_the_server_comes_and_goes(s
     notices: list[str] = []
 
     async def campaign() -> None:
-        gateway = Gateway(store, "reactor", own(store), notice=notices.append)
+        gateway = await opened(store, own(store), notices.append)
         trouble.start()
         await work(gateway, 150, slots=3)
         ended.set()
         await asyncio.to_thread(trouble.join)
-        assert await gateway.next_sequence() == 151
-        assert await gateway.count_queued() == 0
         gateway.close()
+        assert store.next_sequence("reactor") == 151
+        assert store.count("reactor", ["queued"]) == 0
 
     try:
         asyncio.run(asyncio.wait_for(campaign(), 120))
@@ -191,7 +197,7 @@ def test_a_write_whose_commit_broke_happens_exactly_once(store, monkeypatch, whe
     steps = []
 
     async def campaign() -> None:
-        gateway = Gateway(store, "reactor", own(store))
+        gateway = await opened(store, own(store))
 
         async def step(call: Callable[[], Any]) -> Any:
             broken.when = when
@@ -220,6 +226,37 @@ def test_a_write_whose_commit_broke_happens_exactly_once(store, monkeypatch, whe
     assert len(store.model_versions("reactor")) == 1
 
 
+def test_a_claim_whose_server_lost_its_power_as_it_was_committed_is_made_again(server, store, monkeypatch):
+    """The server forgets it, and gives its number to the next transaction, which is another one's."""
+    commit = store._engine.dialect.do_commit
+    lost: list[float] = []
+
+    def power_fails(connection: Any) -> None:
+        if lost != [0.0]:
+            commit(connection)
+            return
+        lost.append(1.0)
+        server.kill()
+        threading.Timer(0.2, server.start).start()
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    async def campaign() -> None:
+        gateway = await opened(store, own(store))
+        await gateway.enqueue([decision(1)], ["y"])
+        monkeypatch.setattr(store._engine.dialect, "do_commit", power_fails)
+        lost.append(0.0)
+        (claim,) = await gateway.claim(["slot-0"])
+        assert lost == [0.0, 1.0]
+        assert await gateway.complete(claim.token, answer(1.0))
+        gateway.close()
+
+    with psycopg.connect(server.url, autocommit=True) as connection:  # nothing reaches the disk before its commit
+        connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        connection.execute("SELECT pg_reload_conf()")
+    asyncio.run(asyncio.wait_for(campaign(), 60))
+    assert store.attempts("reactor")["state"].tolist() == ["done"]
+
+
 def test_the_server_remembers_what_became_of_a_transaction(store):
     with psycopg.connect(store._engine.url.set(drivername="postgresql").render_as_string(False)) as other:
         (number,) = other.execute("SELECT txid_current()").fetchone()
@@ -236,12 +273,12 @@ def test_an_owner_whose_lease_ran_out_meanwhile_is_the_owner_before_another_can_
     seen: list[str] = []
 
     async def campaign() -> None:
-        gateway = Gateway(store, "reactor", own(store, lease_seconds=0.2), notice=seen.append)
+        gateway = await opened(store, own(store, lease_seconds=0.2), seen.append)
         await gateway.enqueue([decision(1), decision(2)], ["y"])
         (claim,) = await gateway.claim(["slot-0"])
         away = asyncio.create_task(asyncio.to_thread(server.away, server.stop, 1.0))
         await asyncio.sleep(0.5)
-        assert await gateway.count_queued() == 1, "it reads, and so needs no owner"
+        assert (await gateway.record()).name == "reactor", "it reads, and so needs no owner"
         with pytest.raises(CampaignOwned):
             own(store)
         assert await gateway.complete(claim.token, answer(1.0))
@@ -258,7 +295,7 @@ def test_an_owner_whose_lease_ran_out_meanwhile_is_the_owner_before_another_can_
 
 def test_an_owner_that_was_replaced_meanwhile_finds_out_and_its_answer_counts_all_the_same(server, store):
     async def campaign() -> None:
-        gateway = Gateway(store, "reactor", own(store, lease_seconds=0.0))
+        gateway = await opened(store, own(store, lease_seconds=0.0))
         await gateway.enqueue([decision(1), decision(2)], ["y"])
         (claim,) = await gateway.claim(["slot-0"])
         await asyncio.to_thread(server.away, server.stop, 0.0)
@@ -273,9 +310,9 @@ def test_an_owner_that_was_replaced_meanwhile_finds_out_and_its_answer_counts_al
 
 def test_who_gives_up_no_longer_waits(server, store):
     async def campaign() -> None:
-        gateway = Gateway(store, "reactor", own(store))
+        gateway = await opened(store, own(store))
         await asyncio.to_thread(server.stop)
-        waiting = asyncio.create_task(gateway.count_queued())
+        waiting = asyncio.create_task(gateway.record())
         await asyncio.sleep(1.0)
         assert not waiting.done()
         gateway.give_up()
@@ -294,7 +331,7 @@ def test_a_sqlite_file_that_another_process_locks_is_waited_for(tmp_path, monkey
     database = tmp_path / "t.db"
 
     async def campaign(store: Store) -> None:
-        gateway = Gateway(store, "reactor", own(store))
+        gateway = await opened(store, own(store))
         other = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
         other.execute("BEGIN IMMEDIATE")
         asyncio.get_running_loop().call_later(0.7, other.execute, "ROLLBACK")
