@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from theoros.db import Claim, DecisionRecord, FailureRecord, Store
+from theoros.db import CampaignOwned, Claim, DecisionRecord, FailureRecord, Store
 from theoros.db.records import AnswerRecord, CheckRecord, OutputValue
 from theoros.models.contract import Choice
 from theoros.models.decide import without_model
@@ -24,6 +27,7 @@ from theoros.orchestrator.agents.beliefs import (
 )
 from theoros.orchestrator.agents.learner import score, version_record
 from theoros.orchestrator.agents.selector import affordable, open_fidelities
+from theoros.orchestrator.owner import is_dead_here
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers import modelling
@@ -31,6 +35,8 @@ from theoros.workers.modelling import Belief, Check, ModelPlan
 
 #: A person may take his time: an evaluation that was asked for belongs to its client this long (seconds).
 LEASE = 365 * 86400.0
+#: Seconds that one decision may take, and that a client waits for the decisions of others.
+TURN = 300.0
 #: How a client's claims are told from those of slots.
 CLIENT = "client:"
 
@@ -57,20 +63,41 @@ class Asked:
 def ask(plan: Plan, store: Store, client: str) -> Asked:
     """The unfinished evaluation of `client`, else the next decision, made from all labels there are.
 
-    Raises NothingToAsk when the budget is spent.
+    Raises NothingToAsk when the budget is spent, and CampaignOwned when an orchestrator runs the campaign: it decides
+    then, and nobody else.
     """
     name = plan.spec.campaign
     worker = f"{CLIENT}{client}"
     if unfinished := store.claims_of(name, worker):
         return _asked(unfinished[0])
-    for _ in range(3):  # an answer that the database has already is no question: decide again
-        if claims := store.claim(name, worker=worker, limit=1, lease_seconds=LEASE):
-            return _asked(claims[0])
-        n, reason = affordable(plan, store.progress(name, plan.cost_table), 1)
-        if n == 0:
-            raise NothingToAsk(f"There is nothing more to ask: {reason}.")
-        store.enqueue(name, _decide(plan, store), required_outputs=plan.required)
+    with _turn(store, name) as owner:
+        for _ in range(3):  # an answer that the database has already is no question: decide again
+            if claims := store.claim(name, worker=worker, lease_seconds=LEASE, owner=owner):
+                return _asked(claims[0])
+            n, reason = affordable(plan, store.progress(name, plan.cost_table), 1)
+            if n == 0:
+                raise NothingToAsk(f"There is nothing more to ask: {reason}.")
+            store.enqueue(name, _decide(plan, store, owner), required_outputs=plan.required, owner=owner)
     raise NothingToAsk("The proposers find no candidate that has not been asked.")
+
+
+@contextlib.contextmanager
+def _turn(store: Store, name: str) -> Iterator[str]:
+    """Own the campaign for one decision; clients that ask at the same time wait for each other."""
+    deadline = time.monotonic() + TURN
+    while True:
+        try:
+            host, pid = socket.gethostname(), os.getpid()
+            token = store.acquire(name, host=host, pid=pid, lease_seconds=TURN, pid_is_dead=is_dead_here)
+            break
+        except CampaignOwned:
+            if store.campaign(name).state == "running" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    try:
+        yield token
+    finally:
+        store.release(name, token)
 
 
 def tell(plan: Plan, store: Store, asked: Asked, answer: Mapping[str, Any] | float | Exception) -> bool:
@@ -97,7 +124,7 @@ def _asked(claim: Claim) -> Asked:
     return Asked(claim.evaluation_id, claim.token, to_candidate(claim.candidate), claim.fidelity)
 
 
-def _decide(plan: Plan, store: Store) -> list[DecisionRecord]:
+def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
     """The next decision, from everything that the database holds now: one candidate, in the initial design at every
     fidelity.
     """
@@ -107,7 +134,7 @@ def _decide(plan: Plan, store: Store) -> list[DecisionRecord]:
     evaluations = store.evaluations(plan.spec.campaign)
     sequence = len(evaluations) + 1
     guided = plan.acquisition != "random" and sequence > plan.initial_decisions
-    belief, version = _learn(plan, store, models) if guided else (None, None)
+    belief, version = _learn(plan, store, models, owner) if guided else (None, None)
     pending = pending_points(evaluations, belief.sequences if belief else frozenset())
     # One seed for the whole initial design, so that each call goes on in the same sequence of points.
     proposal_seed = derive(seed, "initial") if sequence <= plan.initial_decisions else derive(seed, "propose", sequence)
@@ -138,7 +165,7 @@ def _decide(plan: Plan, store: Store) -> list[DecisionRecord]:
     return [decision_record(plan, choice, version, time.perf_counter() - started) for choice in choices]
 
 
-def _learn(plan: Plan, store: Store, models: ModelPlan) -> tuple[Belief | None, int | None]:
+def _learn(plan: Plan, store: Store, models: ModelPlan, owner: str) -> tuple[Belief | None, int | None]:
     """Fit to all labels and record the model version, scored by what decisions had predicted of their labels."""
     name, labels = plan.spec.campaign, store.label_records(plan.spec.campaign)
     if len(labels) < 2:
@@ -168,5 +195,6 @@ def _learn(plan: Plan, store: Store, models: ModelPlan) -> tuple[Belief | None, 
             score([Check(c.label_id, c.output, c.mean, c.std, c.observed) for c in checks]),
             [check for check in checks if check.label_id not in checked],
         ),
+        owner=owner,
     )
     return belief, number

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from theoros.db import CampaignOwned
 from theoros.oracles.failures import BadAnswer, NotConverged
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
@@ -103,3 +106,20 @@ def test_the_first_design_asks_every_fidelity_of_the_same_candidate(tmp_path):
     assert [a.fidelity for a in asked] == list(levels)
     assert len({a.candidate for a in asked}) == 1
     campaign.close()
+
+
+def test_clients_that_ask_at_the_same_time_get_evaluations_of_their_own(campaign):
+    campaign.save()
+    with ThreadPoolExecutor(4) as pool:
+        asked = list(pool.map(campaign.ask, ["anna", "ben", "cleo", "dan"]))
+    assert len({a.evaluation for a in asked}) == 4
+
+
+def test_while_an_orchestrator_runs_the_campaign_nobody_else_decides_and_answers_are_taken_still(campaign):
+    asked = campaign.ask("anna")
+    owner = campaign.store.acquire("bench", host="cluster", pid=1)
+    campaign.store.set_state("bench", "running", owner=owner)
+    assert campaign.ask("anna") == asked, "what was asked stays hers"
+    with pytest.raises(CampaignOwned, match="cluster"):
+        campaign.ask("ben")
+    assert campaign.tell(asked, 1.0)
