@@ -78,7 +78,8 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
         attempts = store.attempts("victim")
     assert before.items() <= after.items(), "a finished label was lost or changed"
     assert [(e.sequence, e.candidate.hash) for e in evaluations][: len(decided)] == decided, "a decision was lost"
-    assert [e.state for e in evaluations] == ["done"] * 24, "the budget is exact and nothing is left running"
+    states = [e.state for e in evaluations if e.state != "cancelled"]  # the model took back what nobody had begun
+    assert states == ["done"] * 24, "the budget is exact and nothing is left running"
     assert len(labels) == len({label.evaluation_id for label in labels}) == 24
     answered = attempts[attempts["state"] == "done"]
     assert len(answered) == answered["evaluation_id"].nunique() == 24, "an answer was counted twice"
