@@ -18,6 +18,7 @@ from theoros.workers.memory import Ask, asked, closed, withdrawn
 
 #: States in which an evaluation may still bring a label.
 OPEN = frozenset({"queued", "running", "failed"})
+_WITHOUT_LABEL = frozenset({"abandoned", "cancelled"})
 #: Answers that the model has not learned count as pending; no more of them than this, the latest, are remembered.
 MOST_UNLEARNED = 1000
 
@@ -144,18 +145,20 @@ class Ledger:
         """The number of the oldest evaluation that has not ended."""
         return min(self._open, default=None)
 
-    def pending(self, learned: Collection[int], horizon: int | None = None) -> list[Point]:
-        """What was decided and is not yet in the model, in the order of the decisions.
+    def pending(self, learned: Collection[int] | None, horizon: int | None = None) -> list[Point]:
+        """What was decided and is not yet in the model, in the order of the decisions; without a model (None), what
+        has not ended.
 
         With a `horizon` everything decided after it counts as pending, even what has ended since: then a decision
         depends on the order of the evaluations alone and not on how fast they were.
         """
-        points = {s: e for s, e in self._open.items() if s not in learned}
-        points |= {
-            s: e
-            for s, e in self._ended.items()
-            if s not in learned and (e.state == "done" or (horizon is not None and s > horizon))
-        }
+        points = dict(self._open)
+        if learned is not None:
+            points = {
+                s: e
+                for s, e in (self._open | self._ended).items()
+                if s not in learned and (e.state not in _WITHOUT_LABEL or (horizon is not None and s > horizon))
+            }
         return [Point(Candidate(e.candidate.kind, e.candidate.data), e.fidelity) for _, e in sorted(points.items())]
 
     def progress(self) -> Progress:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theoros.db import Store
 from theoros.db.errors import DatabaseBusy, DatabaseUnreachable
@@ -36,6 +36,9 @@ from theoros.orchestrator.plan import Plan
 from theoros.workers import spool
 from theoros.workers.modelling import Check, ModelPlan
 
+if TYPE_CHECKING:
+    from theoros.workers.slot import SlotActor
+
 #: A decision or a fit that takes longer than this (seconds) has hung, and its worker is replaced.
 MODEL_DEADLINE = 3600.0
 #: Seconds that evaluations which were told to stop may take, once nobody waits for the database any more.
@@ -44,7 +47,7 @@ GRACE = 30.0
 #: Builds a further agent, such as the live display, for a session.
 Companion = Callable[[Bus, Gateway, Plan], Agent]
 #: Starts the actor of a slot that takes these resources; see `theoros.workers.slot.start_slot`.
-StartSlot = Callable[[Resources], Any]
+StartSlot = Callable[[Resources], "SlotActor"]
 
 _log = logging.getLogger(__name__)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 
@@ -80,8 +81,80 @@ class OracleSlot:
             spool.discard(self._spool, token)
 
 
-def start_slot(oracle: Mapping[str, Any], resources: Resources, spool_folder: Path) -> Any:
-    """Start a slot on the cluster and return its actor handle (it is pending until the cluster has room)."""
+class SlotActor(Protocol):
+    """A slot as its orchestrator reaches it. Every answer may fail with a RayError: then the slot is lost."""
+
+    def place(self) -> Awaitable[tuple[str, str, int]]:
+        """See `OracleSlot.place`."""
+        ...
+
+    def start(self) -> Awaitable[None]:
+        """See `OracleSlot.start`."""
+        ...
+
+    def evaluate(self, requests: list[EvaluationRequest], forget: list[str]) -> Awaitable[list[Outcome]]:
+        """See `OracleSlot.evaluate`."""
+        ...
+
+    def orphans(self) -> Awaitable[list[Outcome]]:
+        """See `OracleSlot.orphans`."""
+        ...
+
+    def discard(self, tokens: list[str]) -> Awaitable[None]:
+        """See `OracleSlot.discard`."""
+        ...
+
+    def cancel(self, tokens: list[str]) -> None:
+        """See `OracleSlot.cancel`; nobody waits for it."""
+        ...
+
+    def kill(self) -> None:
+        """End the slot, whatever it does."""
+        ...
+
+
+class RemoteSlot:
+    """An `OracleSlot` in a Ray actor, anywhere on the cluster."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def place(self) -> Awaitable[tuple[str, str, int]]:
+        """See `OracleSlot.place`."""
+        return _answer(self._actor.place.remote())
+
+    def start(self) -> Awaitable[None]:
+        """See `OracleSlot.start`."""
+        return _answer(self._actor.start.remote())
+
+    def evaluate(self, requests: list[EvaluationRequest], forget: list[str]) -> Awaitable[list[Outcome]]:
+        """See `OracleSlot.evaluate`."""
+        return _answer(self._actor.evaluate.remote(requests, forget))
+
+    def orphans(self) -> Awaitable[list[Outcome]]:
+        """See `OracleSlot.orphans`."""
+        return _answer(self._actor.orphans.remote())
+
+    def discard(self, tokens: list[str]) -> Awaitable[None]:
+        """See `OracleSlot.discard`."""
+        return _answer(self._actor.discard.remote(tokens))
+
+    def cancel(self, tokens: list[str]) -> None:
+        """See `OracleSlot.cancel`."""
+        self._actor.cancel.remote(tokens)
+
+    def kill(self) -> None:
+        """End the actor."""
+        ray.kill(self._actor)
+
+
+def _answer(reference: Any) -> Awaitable[Any]:
+    """What a reference will hold. Who stops waiting for it does not cancel the call: a slot is killed, never asked."""
+    return asyncio.wrap_future(reference.future())
+
+
+def start_slot(oracle: Mapping[str, Any], resources: Resources, spool_folder: Path) -> SlotActor:
+    """Start a slot on the cluster (it is pending until the cluster has room)."""
     options: dict[str, Any] = {
         "num_cpus": resources.num_cpus,
         "num_gpus": resources.num_gpus,
@@ -92,4 +165,5 @@ def start_slot(oracle: Mapping[str, Any], resources: Resources, spool_folder: Pa
     }
     if resources.memory:
         options["memory"] = resources.memory
-    return ray.remote(OracleSlot).options(**options).remote(oracle, resources.model_dump(), str(spool_folder))
+    actor = ray.remote(OracleSlot).options(**options).remote(oracle, resources.model_dump(), str(spool_folder))
+    return RemoteSlot(actor)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from theoros.db.records import Claim
 from theoros.oracles.resources import Resources
@@ -14,6 +14,9 @@ from theoros.orchestrator.agents.bus import Bus
 from theoros.orchestrator.agents.messages import Notice, StopRequested
 from theoros.workers import cluster
 from theoros.workers.losses import reason
+
+if TYPE_CHECKING:
+    from theoros.workers.slot import SlotActor
 
 #: A slot that has to be replaced this often without ever answering is given up.
 MOST_STARTS = 3
@@ -35,7 +38,7 @@ class Slot:
 
     name: str
     resources: Resources
-    actor: Any = None
+    actor: SlotActor | None = None
     claims: tuple[Claim, ...] = ()
     done: list[str] = field(default_factory=list)
     starts: int = 0
@@ -59,7 +62,7 @@ class Crew:
         start_slot: starts an actor that takes the resources it is given.
         n_slots: how many to begin with.
         grows: whether slots follow the cluster: more when nodes join, fewer when they leave.
-        prepared: called with a slot whose oracle has been built, before it takes part.
+        prepared: called with a slot and its actor, whose oracle has been built, before it takes part.
         joined: called when a slot is ready for work.
         spawn: runs something beside, so that its failure is not lost.
     """
@@ -68,11 +71,11 @@ class Crew:
         self,
         bus: Bus,
         resources: Resources,
-        start_slot: Callable[[Resources], Any],
+        start_slot: Callable[[Resources], SlotActor],
         n_slots: int,
         *,
         grows: bool,
-        prepared: Callable[[Slot], Awaitable[None]],
+        prepared: Callable[[Slot, SlotActor], Awaitable[None]],
         joined: Callable[[], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
@@ -125,20 +128,21 @@ class Crew:
     async def _open(self, slot: Slot) -> None:
         import ray
 
-        slot.starts, slot.actor = slot.starts + 1, self._start_slot(slot.resources)
+        actor = self._start_slot(slot.resources)
+        slot.starts, slot.actor = slot.starts + 1, actor
         try:
-            slot.node = await self._place(slot)
-            await asyncio.wait_for(slot.actor.start.remote(), START_DEADLINE)
-            await self._prepared(slot)
+            slot.node = await self._place(slot, actor)
+            await asyncio.wait_for(actor.start(), START_DEADLINE)
+            await self._prepared(slot, actor)
         except (ray.exceptions.RayError, TimeoutError) as error:
             self.replace(slot, reason(error))
             return
         slot.ready = True
         await self._joined()
 
-    async def _place(self, slot: Slot) -> str:
+    async def _place(self, slot: Slot, actor: SlotActor) -> str:
         """Wait for a place; returns the node. Raises TimeoutError when no slot of the campaign has had one for long."""
-        answer: asyncio.Future[tuple[str, str, int]] = asyncio.wrap_future(slot.actor.place.remote().future())
+        answer: asyncio.Future[tuple[str, str, int]] = asyncio.ensure_future(actor.place())
         told = False
         try:
             while not (await asyncio.wait({answer}, timeout=STARVED_AFTER))[0]:
@@ -174,11 +178,9 @@ class Crew:
             self._bus.publish(StopRequested(f"no worker is left; the last one: {why}", finished=False))
 
     def _end(self, slot: Slot) -> None:
-        import ray
-
         slot.ready, slot.node = False, None
         if slot.actor is not None:
-            ray.kill(slot.actor)
+            slot.actor.kill()
             slot.actor = None
 
     # -- as many as fit ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from theoros.db.records import Claim, FailureRecord
 from theoros.oracles.resources import Resources
@@ -32,6 +32,9 @@ from theoros.orchestrator.plan import Plan
 from theoros.workers.losses import loss
 from theoros.workers.messages import EvaluationRequest, Outcome, without_answer
 
+if TYPE_CHECKING:
+    from theoros.workers.slot import SlotActor
+
 #: Seconds that a slot may take to list the answers on its node's disk.
 _LOOK_DEADLINE = 60.0
 
@@ -50,7 +53,7 @@ class Dispatcher(Agent):
         bus: Bus,
         gateway: Gateway,
         plan: Plan,
-        start_slot: Callable[[Resources], Any],
+        start_slot: Callable[[Resources], SlotActor],
         n_slots: int,
         history: History,
     ) -> None:
@@ -168,7 +171,7 @@ class Dispatcher(Agent):
 
     def _cancel(self, slot: Slot, tokens: list[str]) -> None:
         if tokens and slot.actor is not None:
-            slot.actor.cancel.remote(tokens)
+            slot.actor.cancel(tokens)
 
     async def _abort(self, sequence: int, reason: str, share: float) -> None:
         """Cancel a running evaluation whose answer nobody needs any more, at the share of its cost that it has had."""
@@ -182,9 +185,9 @@ class Dispatcher(Agent):
 
     # -- answers on disks -------------------------------------------------------------------------------------------
 
-    async def _take_in(self, slot: Slot) -> None:
+    async def _take_in(self, slot: Slot, actor: SlotActor) -> None:
         """Store the answers that lie on the node of a new slot and were never reported."""
-        outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.orphans.remote(), _LOOK_DEADLINE)
+        outcomes: list[Outcome] = await asyncio.wait_for(actor.orphans(), _LOOK_DEADLINE)
         busy = set(self.tokens)
         for outcome in outcomes:
             if outcome.token in busy:
@@ -202,10 +205,10 @@ class Dispatcher(Agent):
         """Let a slot remove answers from its node's disk: they are in the database now."""
         import ray
 
-        async def discard(actor: Any, tokens: list[str]) -> None:
+        async def discard(actor: SlotActor, tokens: list[str]) -> None:
             # What can't be removed now is found again, and known to be counted, by the next slot of that node.
             with contextlib.suppress(ray.exceptions.RayError, TimeoutError):
-                await asyncio.wait_for(actor.discard.remote(tokens), _LOOK_DEADLINE)
+                await asyncio.wait_for(actor.discard(tokens), _LOOK_DEADLINE)
 
         tokens, slot.done = slot.done, []
         if tokens and slot.actor is not None:
@@ -216,9 +219,9 @@ class Dispatcher(Agent):
         import ray
 
         for slot in self._crew.slots:
-            if slot.ready and slot.node == node:
+            if slot.ready and slot.actor is not None and slot.node == node:
                 try:
-                    outcomes = await asyncio.wait_for(slot.actor.orphans.remote(), _LOOK_DEADLINE)
+                    outcomes = await asyncio.wait_for(slot.actor.orphans(), _LOOK_DEADLINE)
                 except (ray.exceptions.RayError, TimeoutError):
                     continue
                 return {outcome.token: outcome for outcome in outcomes if outcome.token in tokens}
@@ -274,7 +277,7 @@ class Dispatcher(Agent):
         # The sandbox keeps the deadline; this one is for a slot that does not answer at all.
         patience = self._plan.resources.timeout * len(requests) + START_DEADLINE
         try:
-            outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.evaluate.remote(requests, forget), patience)
+            outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.evaluate(requests, forget), patience)
         except (ray.exceptions.RayError, TimeoutError) as error:
             failure = loss(error)
             self._crew.replace(slot, str(failure))

@@ -29,7 +29,7 @@ class Proposer(Agent):
         started = time.perf_counter()
         ledger, model = self._db.ledger, message.model
         arguments = (
-            ledger.pending(model.sequences if model else frozenset(), message.horizon),
+            ledger.pending(model.sequences if model else None, message.horizon),
             message.n,
             derive(self._plan.spec.seed, "propose", message.sequence),
         )
