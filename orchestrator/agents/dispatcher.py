@@ -15,6 +15,7 @@ from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.crew import START_DEADLINE, Crew, Slot
 from theoros.orchestrator.agents.lost import take_in
 from theoros.orchestrator.agents.messages import (
+    AttemptFailed,
     Decided,
     EvaluationEnded,
     EvaluationStarted,
@@ -257,6 +258,9 @@ class Dispatcher(Agent):
             if ended:
                 self._history.forget(claim.evaluation_id)
                 self.bus.publish(EvaluationEnded(claim.sequence, failure_class, claim.evaluation_id, seconds))
+            else:
+                why = outcome.failure_class or "oracle_error"
+                self.bus.publish(AttemptFailed(claim.sequence, claim.evaluation_id, why, outcome.message, seconds))
 
     async def _ask(self, slot: Slot, claims: list[Claim]) -> list[Outcome]:
         """Ask the slot; a dead actor is replaced, and answers that it had written are looked for on its node."""

@@ -73,6 +73,15 @@ class Decided:
 
 
 @dataclass(frozen=True)
+class Withdrawn:
+    """A decision that nobody had begun was taken back."""
+
+    sequence: int
+    evaluation_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class EvaluationStarted:
     """A slot works on the evaluation with this sequence number."""
 
@@ -101,6 +110,17 @@ class EvaluationEnded:
     failure_class: str | None = None
     evaluation_id: int | None = None
     seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class AttemptFailed:
+    """One try at an evaluation has failed, or was lost with its worker, and there will be another."""
+
+    sequence: int
+    evaluation_id: int
+    failure_class: str
+    message: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)

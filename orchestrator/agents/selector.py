@@ -21,6 +21,7 @@ from theoros.orchestrator.agents.messages import (
     ProposalsWanted,
     QueueShort,
     StopRequested,
+    Withdrawn,
 )
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
@@ -167,6 +168,9 @@ class Selector(Agent):
             why = f"taken back: model version {model.version} prefers others"
             gone = await self._db.withdraw([waiting[i].evaluation_id for i in stale], why)
             self._wanted += len(gone)
+            for evaluation in waiting:
+                if evaluation.evaluation_id in gone:
+                    self.bus.publish(Withdrawn(evaluation.sequence, evaluation.evaluation_id, why))
 
     async def _choices(self, ready: ProposalsReady) -> tuple[tuple[Choice, ...], float]:
         wanted, model = ready.wanted, ready.wanted.model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from theoros.orchestrator.cli.options import DEFAULT_DATABASE, DEFAULT_RESULTS, Address, Database, Name, Results
+from theoros.orchestrator.cli.options import DEFAULT_DATABASE, DEFAULT_RESULTS, Address, Database, Log, Name, Results
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ def run(
     with_control: Controls = "",
     fresh: Fresh = False,
     results: Results = DEFAULT_RESULTS,
+    log: Log = None,
 ) -> None:
     """Run the campaign of FILE, with live progress, and end with its best labels, plots and the next command."""
     from rich.console import Console
@@ -49,7 +50,7 @@ def run(
         highlight=False,
         soft_wrap=True,
     )
-    _finish(campaign, console, address, controls, results)
+    _finish(campaign, console, address, controls, results, log)
 
 
 def resume(
@@ -57,6 +58,7 @@ def resume(
     database: Database = DEFAULT_DATABASE,
     address: Address = None,
     results: Results = DEFAULT_RESULTS,
+    log: Log = None,
 ) -> None:
     """Go on with a stored campaign, from the database alone."""
     from rich.console import Console
@@ -66,9 +68,9 @@ def resume(
 
     campaign = Campaign.open(name, database)
     unfinished = [c for c in controls_of(campaign.store, name) if campaign.store.campaign(c).state != "finished"]
-    _finish(campaign, Console(), address, [], results)
+    _finish(campaign, Console(), address, [], results, log)
     for control in unfinished:
-        _finish(Campaign.open(control, database), Console(), address, [], results)
+        _finish(Campaign.open(control, database), Console(), address, [], results, log)
 
 
 def stop(
@@ -91,30 +93,36 @@ def stop(
     print(f"Go on later with: theoros resume {name} --database {database}")
 
 
-def _finish(campaign: Campaign, console: Console, address: str | None, controls: list[str], results: Path) -> None:
+def _finish(
+    campaign: Campaign, console: Console, address: str | None, controls: list[str], results: Path, log: Path | None
+) -> None:
     """Run a campaign and then its controls, report, and set the exit code: 0 finished, 3 stopped before the end."""
     from theoros.orchestrator.control import make_control
     from theoros.orchestrator.report.final import print_report
 
-    finished = _run_one(campaign, console, address)
+    finished = _run_one(campaign, console, address, log)
     for control in controls if finished else []:
         other = make_control(campaign, control)
         console.print(f"\n[bold]{other.name}[/]: the {control} control, at equal cost", highlight=False, soft_wrap=True)
-        finished = _run_one(other, console, address) and finished
+        finished = _run_one(other, console, address, log) and finished
     print_report(campaign, console, results)
     if not finished:
         raise typer.Exit(3)
 
 
-def _run_one(campaign: Campaign, console: Console, address: str | None) -> bool:
+def _run_one(campaign: Campaign, console: Console, address: str | None, log: Path | None) -> bool:
+    from theoros.orchestrator.journal import keep_journal
     from theoros.orchestrator.live import Narrator
+    from theoros.orchestrator.metrics import Meter
 
     if campaign.state == "finished":
         console.print(f"{campaign.name} is finished already; nothing is run again.", highlight=False, soft_wrap=True)
         return True
-    ending = campaign.run(
-        address=address, companions=(lambda bus, gateway, plan: Narrator(bus, gateway, plan, console),)
-    )
+    with keep_journal(log, campaign.name, database=campaign.store.url) as journal:
+        ending = campaign.run(
+            address=address,
+            companions=(lambda bus, gateway, plan: Narrator(bus, gateway, plan, console), Meter, *journal),
+        )
     word = "Finished" if ending.finished else "Stopped"
     console.print(f"{word}: {ending.reason}.", highlight=False, soft_wrap=True)
     return ending.finished
