@@ -101,7 +101,10 @@ def metered(tmp_path_factory, local_ray, quiet, told) -> SimpleNamespace:
     def number(sql: str) -> float:
         return float(campaign.store.query(sql).iloc[0, 0] or 0)
 
-    return SimpleNamespace(campaign=campaign, found=wait_for("metered", "slots", 0), number=number, seconds=seconds)
+    wait_for("metered", "slots", 0)
+    n = len(campaign.store.evaluations("metered"))
+    found = wait_for("metered", "evaluation_seconds_count", n)  # Ray's agent takes histograms by themselves
+    return SimpleNamespace(campaign=campaign, found=found, number=number, seconds=seconds)
 
 
 def test_evaluations_are_counted_as_the_database_counts_them(metered):
