@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import hashlib
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -27,8 +28,9 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from benchmarks.table import Table
-from theoros.db import Store
+from theoros.db import Store, campaigns, tallies
 from theoros.db.records import AnswerRecord, CandidateRecord, DecisionRecord, OutputValue, PredictionRecord, RunInfo
+from theoros.orchestrator.scorecard import Scorecard
 
 NAME, WORKERS, PER_MODEL, PER_EVENT = "many", 1000, 1000, 100
 STEP = 1_000_000  # evaluations per statement of the fill
@@ -56,7 +58,7 @@ COST = "CASE WHEN i % 4 = 0 THEN 1.0 ELSE 0.1 END"
 ROWS = (  # table and columns; row i; which i
     (
         "candidates (id, hash, kind, data, text)",
-        "i, {hash}, 'parameters', {data}, 'x1=' || (i % 1009) / 1009.0 || ', x2=' || (i % 2003) / 2003.0",
+        "i, {hash}, 'parameters', {data}, 'x1=' || ((i % 1009) / 1009.0) || ', x2=' || ((i % 2003) / 2003.0)",
         "TRUE",
     ),
     ("candidate_values (candidate_id, name, number)", "i, 'x1', (i % 1009) / 1009.0", "TRUE"),
@@ -82,7 +84,7 @@ ROWS = (  # table and columns; row i; which i
         "attempts (id, evaluation_id, number, token, worker, host, pid, state, exit_class, message, claimed_at, "
         "started_at, lease_expires_at, ended_at, wait_seconds, held_seconds, wall_seconds, cpu_seconds, max_rss, cost, "
         "stdout, stderr, label_id)",
-        f"2 * i, i, CASE WHEN {RETRIED} THEN 2 ELSE 1 END, {{token}}, 'slot-' || i % {WORKERS}, 'node1', 4242, "
+        f"2 * i, i, CASE WHEN {RETRIED} THEN 2 ELSE 1 END, {{token}}, 'slot-' || (i % {WORKERS}), 'node1', 4242, "
         f"CASE WHEN {GAVE_UP} THEN 'failed' ELSE 'done' END, CASE WHEN {GAVE_UP} THEN 'not_converged' ELSE 'ok' END, "
         f"CASE WHEN {GAVE_UP} THEN 'no minimum was found' END, {{at}}, {{at}}, {{at}}, {{at}}, 0.1, 9.7, 9.5, 9.4, "
         f"200000000, {COST}, '', '', CASE WHEN {GAVE_UP} THEN NULL ELSE i END",
@@ -92,7 +94,7 @@ ROWS = (  # table and columns; row i; which i
         "attempts (id, evaluation_id, number, token, worker, host, pid, state, exit_class, message, claimed_at, "
         "started_at, lease_expires_at, ended_at, wait_seconds, held_seconds, wall_seconds, cpu_seconds, max_rss, cost, "
         "stdout, stderr)",
-        f"2 * i - 1, i, 1, 'f' || {{token}}, 'slot-' || i % {WORKERS}, 'node1', 4242, 'failed', 'timeout', "
+        f"2 * i - 1, i, 1, 'f' || {{token}}, 'slot-' || (i % {WORKERS}), 'node1', 4242, 'failed', 'timeout', "
         "'it ran for 10 s', {at}, {at}, {at}, {at}, 0.1, 10.1, 10.0, 10.0, 200000000, 0.5, '', ''",
         RETRIED,
     ),
@@ -139,11 +141,10 @@ def words(backend: str, last: int) -> dict[str, str]:
     """What the two back ends say differently; the history's evaluation `last` ended a second ago."""
     if backend == "sqlite":
         at = f"strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 seconds', ((i - {last}) / {RATE}.0) || ' seconds') || '000'"
-        data = "printf('{\"x1\": %.6f, \"x2\": %.6f}', (i % 1009) / 1009.0, (i % 2003) / 2003.0)"
+        data = 'printf(\'{"x1": %.6f, "x2": %.6f}\', (i % 1009) / 1009.0, (i % 2003) / 2003.0)'
     else:
         at = (
-            "date_trunc('milliseconds', now() - interval '1 second' + "
-            f"((i - {last}) / {RATE}.0) * interval '1 second')"
+            f"date_trunc('milliseconds', now() - interval '1 second' + ((i - {last}) / {RATE}.0) * interval '1 second')"
         )
         data = "json_build_object('x1', (i % 1009) / 1009.0, 'x2', (i % 2003) / 2003.0)"
     digest = "md5(CAST(i AS text))"
@@ -172,8 +173,11 @@ def fill(store: Store, labels: int) -> None:
                 source = f"INSERT INTO {columns} SELECT {row.format(**said)} FROM {numbers}"
             with store._engine.connect() as connection:
                 _ready(connection)
-                connection.exec_driver_sql(f"{source} WHERE {condition}".replace("%", "%%") if backend != "sqlite" else
-                                           f"{source} WHERE {condition}")
+                connection.exec_driver_sql(
+                    f"{source} WHERE {condition}".replace("%", "%%")
+                    if backend != "sqlite"
+                    else f"{source} WHERE {condition}"
+                )
                 connection.commit()
             print(f"  {first:>9} {columns.split()[0]:22} {time.perf_counter() - started:6.1f} s", flush=True)
     with store._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -186,6 +190,17 @@ def fill(store: Store, labels: int) -> None:
             connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
 
+def tally(store: Store) -> None:
+    """Keep the tallies that the engine would have kept as the campaign went."""
+    ranking = Scorecard.from_dict(SCORECARD).ranking
+
+    def keep(connection: Connection) -> bool:
+        return tallies.keep(connection, campaigns.identify(connection, NAME, lock=True), ranking)
+
+    while store._write(keep):
+        pass
+
+
 def _ready(connection: Connection) -> None:
     """Rows come in bulk and are known to fit, so keys to other tables are not looked up for each."""
     if connection.dialect.name == "postgresql":
@@ -193,7 +208,7 @@ def _ready(connection: Connection) -> None:
         return
     raw = connection.connection.dbapi_connection
     assert raw is not None
-    raw.create_function("md5", 1, lambda value: hashlib.md5(str(value).encode()).hexdigest(), deterministic=True)  # noqa: S324
+    raw.create_function("md5", 1, lambda value: hashlib.md5(str(value).encode()).hexdigest(), deterministic=True)
 
 
 @contextlib.contextmanager
@@ -291,6 +306,9 @@ def measure(backend: str, labels: int, folder: Path, code: str) -> None:
             fill(store, labels)
             switch(False)
         filled = time.perf_counter() - started
+        started = time.perf_counter()
+        tally(store)
+        tallied = time.perf_counter() - started
         size = size_gb(store)
         figures = commands(url) | transactions(store)
         TABLE.append(
@@ -298,8 +316,10 @@ def measure(backend: str, labels: int, folder: Path, code: str) -> None:
             backend=backend,
             labels=labels,
             code=code,
+            load=round(os.getloadavg()[0], 1),
             size_gb=round(size, 3),
             fill_s=round(filled, 1),
+            tally_s=round(tallied, 1),
             **{name: round(value, 3) for name, value in figures.items()},
         )
 

@@ -18,16 +18,17 @@ class DatabaseUnreachable(StoreError):
 class CommitUnknown(DatabaseUnreachable):
     """The connection broke while a transaction was being committed: it has happened entirely, or not at all.
 
-    `transaction` is the server's number for it, by which `Store.fate` finds out once the server answers again; `result`
-    is what the write returns if it has happened.
+    `transaction` is the server's number for it and `checkpoint` the server's last one then, by which
+    `theoros.db.transactions.fate` finds out once the server answers again; `result` is what the write returns if it has
+    happened.
     """
 
-    def __init__(self, message: str, transaction: int, result: object) -> None:
-        self.transaction, self.result = transaction, result
+    def __init__(self, message: str, transaction: int, result: object, checkpoint: str = "") -> None:
+        self.transaction, self.result, self.checkpoint = transaction, result, checkpoint
         super().__init__(message)
 
-    def __reduce__(self) -> tuple[type[CommitUnknown], tuple[str, int, object]]:
-        return type(self), (str(self), self.transaction, self.result)
+    def __reduce__(self) -> tuple[type[CommitUnknown], tuple[str, int, object, str]]:
+        return type(self), (str(self), self.transaction, self.result, self.checkpoint)
 
 
 class DatabaseBusy(StoreError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select
 
+from theoros.db.chunks import chunks
 from theoros.db.clock import now
 from theoros.db.errors import DuplicateModelVersion
 from theoros.db.records import CheckRecord, ModelVersionRecord, PredictionRecord, ScoreRecord
@@ -96,7 +99,50 @@ def versions(connection: Connection, campaign_id: int) -> list[ModelVersionRecor
         checks.setdefault(check.model_version_id, []).append(
             CheckRecord(check.label_id, check.output, _number(check.mean), _number(check.std), _number(check.observed))
         )
-    query = select(
+    query = _version_query().where(ModelVersion.campaign_id == campaign_id).order_by(ModelVersion.number)
+    return [
+        _version(row, tuple(scores.get(row.id, ())), tuple(checks.get(row.id, ()))) for row in connection.execute(query)
+    ]
+
+
+def last(connection: Connection, campaign_id: int) -> ModelVersionRecord | None:
+    """The campaign's last model version with its scores, without its checks; None before the first."""
+    query = _version_query().where(ModelVersion.campaign_id == campaign_id)
+    row = connection.execute(query.order_by(ModelVersion.number.desc()).limit(1)).one_or_none()
+    if row is None:
+        return None
+    scores = connection.execute(
+        select(ModelScore.output, ModelScore.metric, ModelScore.value, ModelScore.n)
+        .where(ModelScore.model_version_id == row.id)
+        .order_by(ModelScore.output, ModelScore.metric)
+    )
+    return _version(row, tuple(ScoreRecord(s.output, s.metric, _number(s.value), s.n) for s in scores), ())
+
+
+def predictions(
+    connection: Connection, campaign_id: int, evaluation_ids: Collection[int] | None = None
+) -> dict[int, tuple[PredictionRecord, ...]]:
+    """What was predicted of each evaluation (or of some) when it was decided, by evaluation id."""
+    query = (
+        select(Decision.evaluation_id, DecisionPrediction.output, DecisionPrediction.mean, DecisionPrediction.std)
+        .join(Decision, Decision.id == DecisionPrediction.decision_id)
+        .join(Evaluation, Evaluation.id == Decision.evaluation_id)
+        .where(Evaluation.campaign_id == campaign_id)
+        .order_by(Decision.evaluation_id, DecisionPrediction.output)
+    )
+    queries = [query]
+    if evaluation_ids is not None:
+        queries = [query.where(Evaluation.id.in_(chunk)) for chunk in chunks(sorted(evaluation_ids))]
+    found: dict[int, list[PredictionRecord]] = {}
+    for one in queries:
+        for row in connection.execute(one):
+            belief = PredictionRecord(row.output, _number(row.mean), _number(row.std))
+            found.setdefault(row.evaluation_id, []).append(belief)
+    return {evaluation_id: tuple(beliefs) for evaluation_id, beliefs in found.items()}
+
+
+def _version_query() -> Select[Any]:
+    return select(
         ModelVersion.id,
         ModelVersion.number,
         ModelVersion.surrogate,
@@ -107,39 +153,21 @@ def versions(connection: Connection, campaign_id: int) -> list[ModelVersionRecor
         ModelVersion.message,
         ModelVersion.hyperparameters,
     )
-    return [
-        ModelVersionRecord(
-            number=row.number,
-            surrogate=row.surrogate,
-            n_labels=row.n_labels,
-            seed=row.seed,
-            fit_seconds=row.fit_seconds,
-            fell_back=row.fell_back,
-            message=row.message,
-            hyperparameters=row.hyperparameters,
-            scores=tuple(scores.get(row.id, ())),
-            checks=tuple(checks.get(row.id, ())),
-        )
-        for row in connection.execute(
-            query.where(ModelVersion.campaign_id == campaign_id).order_by(ModelVersion.number)
-        )
-    ]
 
 
-def predictions(connection: Connection, campaign_id: int) -> dict[int, tuple[PredictionRecord, ...]]:
-    """What was predicted of each evaluation when it was decided, by evaluation id."""
-    found: dict[int, list[PredictionRecord]] = {}
-    for row in connection.execute(
-        select(Decision.evaluation_id, DecisionPrediction.output, DecisionPrediction.mean, DecisionPrediction.std)
-        .join(Decision, Decision.id == DecisionPrediction.decision_id)
-        .join(Evaluation, Evaluation.id == Decision.evaluation_id)
-        .where(Evaluation.campaign_id == campaign_id)
-        .order_by(Decision.evaluation_id, DecisionPrediction.output)
-    ):
-        found.setdefault(row.evaluation_id, []).append(
-            PredictionRecord(row.output, _number(row.mean), _number(row.std))
-        )
-    return {evaluation_id: tuple(beliefs) for evaluation_id, beliefs in found.items()}
+def _version(row: Row[Any], scores: tuple[ScoreRecord, ...], checks: tuple[CheckRecord, ...]) -> ModelVersionRecord:
+    return ModelVersionRecord(
+        number=row.number,
+        surrogate=row.surrogate,
+        n_labels=row.n_labels,
+        seed=row.seed,
+        fit_seconds=row.fit_seconds,
+        fell_back=row.fell_back,
+        message=row.message,
+        hyperparameters=row.hyperparameters,
+        scores=scores,
+        checks=checks,
+    )
 
 
 def _number(value: float | None) -> float:

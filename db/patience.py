@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from theoros.db.errors import CommitUnknown, DatabaseBusy, DatabaseUnreachable
+from theoros.db.transactions import fate
 
 if TYPE_CHECKING:
     from theoros.db.store import Store
@@ -88,13 +89,14 @@ class Patience:
         """Whether the transaction in doubt has happened, and what it returned."""
         if doubt is None:
             return False, None
-        fate = self._store.fate(doubt.transaction)
-        if fate == "in progress":
+        with self._store.reading() as connection:
+            became = fate(connection, doubt.transaction, doubt.checkpoint)
+        if became == "in progress":
             raise DatabaseUnreachable(
                 f"The server still works on transaction {doubt.transaction}, whose connection broke. It will "
                 "notice within half a minute. Wait for it."
             )
-        return fate == "committed", doubt.result
+        return became == "committed", doubt.result
 
 
 def _pauses() -> Iterator[float]:

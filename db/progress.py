@@ -6,33 +6,22 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, case, func, select
 
+from theoros.db import tallies
 from theoros.db.clock import now, seconds_between
 from theoros.db.errors import StoreError
 from theoros.db.records import Progress
-from theoros.db.schema import OPEN, Attempt, Evaluation, Run
+from theoros.db.schema import OPEN, Run
 
 
 def progress(connection: Connection, campaign_id: int, costs: Mapping[str, float]) -> Progress:
     """What was done and spent, and what is committed: spent, plus one relative cost per open evaluation."""
-    counts: dict[str, dict[str, int]] = {}
-    for fidelity, state, number in connection.execute(
-        select(Evaluation.fidelity, Evaluation.state, func.count())
-        .where(Evaluation.campaign_id == campaign_id)
-        .group_by(Evaluation.fidelity, Evaluation.state)
-        .order_by(Evaluation.fidelity, Evaluation.state)
-    ):
-        counts.setdefault(fidelity, {})[state] = number
+    total = tallies.totals(connection, campaign_id)
     charged = {
         fidelity: sum(number for state, number in by_state.items() if state != "cancelled")
-        for fidelity, by_state in counts.items()
+        for fidelity, by_state in total.counts.items()
     }
-    spent = connection.execute(
-        select(func.coalesce(func.sum(Attempt.cost), 0.0))
-        .join(Evaluation, Evaluation.id == Attempt.evaluation_id)
-        .where(Evaluation.campaign_id == campaign_id)
-    ).scalar_one()
-    committed = float(spent)
-    for fidelity, by_state in counts.items():
+    committed = total.cost
+    for fidelity, by_state in total.counts.items():
         pending = sum(by_state.get(state, 0) for state in OPEN)
         if not pending:
             continue
@@ -43,9 +32,9 @@ def progress(connection: Connection, campaign_id: int, costs: Mapping[str, float
             )
         committed += pending * costs[fidelity]
     return Progress(
-        counts=counts,
+        counts=total.counts,
         charged=charged,
-        cost=float(spent),
+        cost=total.cost,
         committed_cost=committed,
         active_seconds=_active_seconds(connection, campaign_id),
     )

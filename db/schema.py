@@ -1,8 +1,8 @@
 """The tables. docs/database.md tells people what they mean; migrations/ makes them, and a test holds the two together.
 
-Append-only by rule: `labels` and what hangs on them, `decisions`, `model_versions`, `events` and `artifacts` are only
-ever inserted. The rows that change are `campaigns` (state), `evaluations` (state machine), `attempts` (until they end)
-and `runs` (heartbeat).
+Append-only by rule: `labels` and what hangs on them, `decisions`, `model_versions`, `events`, `artifacts` and `tallies`
+are only ever inserted. The rows that change are `campaigns` (state), `evaluations` (state machine), `attempts` (until
+they end) and `runs` (heartbeat).
 
 Foreign keys run one way: an evaluation and an attempt name their label, and a label names neither, because an answer
 from the cache is one label with many evaluations.
@@ -190,6 +190,13 @@ class Evaluation(Base):
             sqlite_where=text("state IN ('queued', 'failed')"),
             postgresql_where=text("state IN ('queued', 'failed')"),
         ),
+        Index(
+            "ix_evaluations_done",
+            "campaign_id",
+            "ended_at",
+            sqlite_where=text("state = 'done'"),
+            postgresql_where=text("state = 'done'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -339,3 +346,22 @@ class Event(Base):
     kind: Mapped[str]
     message: Mapped[str]
     data: Mapped[Any | None] = mapped_column(JsonData)
+
+
+class Tally(Base):
+    """Sums over the settled part of a campaign, so that they need not be counted again: see `theoros.db.tallies`.
+
+    It covers all evaluations up to `sequence` but those in `pending`.
+    """
+
+    __tablename__ = "tallies"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[dt.datetime]
+    pending: Mapped[Any] = mapped_column(JsonData, nullable=False)
+    counts: Mapped[Any] = mapped_column(JsonData, nullable=False)
+    cost: Mapped[float]
+    failures: Mapped[Any] = mapped_column(JsonData, nullable=False)
+    ranking: Mapped[Any] = mapped_column(JsonData, nullable=False)
+    best: Mapped[Any] = mapped_column(JsonData, nullable=False)

@@ -244,10 +244,17 @@ class Store(Tables):
 
         Raises `AnswerNotFinite` for NaN or infinity, and `AttemptNotFound` for a token of another database.
         """
-        (counted,) = self.complete_many([(token, answer)])
-        if isinstance(counted, AttemptNotFound):
-            raise counted
-        return counted
+        if self.read_only:
+            raise self._refusal()
+        stored = [(token, answer, labels.store_large_outputs(answer, self.artifacts))]
+
+        def work(c: Connection) -> bool:
+            (counted,) = attempts.complete(c, stored)
+            if isinstance(counted, AttemptNotFound):
+                raise counted
+            return counted
+
+        return self._write(work)
 
     def complete_many(self, answers: Sequence[tuple[str, AnswerRecord]]) -> list[bool | AttemptNotFound]:
         """`complete` for many answers in one transaction; says for each what `complete` returns or raises.
@@ -277,12 +284,12 @@ class Store(Tables):
         `costs` are what those that run have cost until now, by evaluation id.
         """
 
-        def work(c: Connection) -> list[int]:
+        def work(c: Connection) -> int:
             own = self._owned(c, name, owner)
             named = evaluation_ids is not None
-            return queue.cancel(c, own, evaluation_ids, running=named, message=message, costs=costs)
+            return len(queue.cancel(c, own, evaluation_ids, running=named, message=message, costs=costs))
 
-        return len(self._write(work))
+        return self._write(work)
 
     def withdraw(
         self, name: str, evaluation_ids: Collection[int], *, message: str, owner: str | None = None
@@ -415,6 +422,7 @@ class Store(Tables):
             return fate(connection, transaction)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
+        # What `work` returns is what the method returns: `CommitUnknown` carries it to whoever settles the doubt.
         if self.read_only:
             raise self._refusal()
         return self._writer(work)

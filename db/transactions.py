@@ -1,7 +1,9 @@
 """Running a write as one transaction: in turn on SQLite, repeated when PostgreSQL rolled it back because of others.
 
 A connection that breaks during COMMIT leaves its client in doubt. PostgreSQL remembers the fate of every transaction by
-its number, also across a crash, so the doubt is carried in `CommitUnknown` and settled by `fate` later.
+its number, so the doubt is carried in `CommitUnknown` and settled by `fate` later. But a server that lost its power
+forgets the transactions that had not reached its disk, and gives their numbers to others: so the doubt also carries the
+server's last checkpoint, by which `fate` recognises a number that was forgotten.
 """
 
 from __future__ import annotations
@@ -25,6 +27,18 @@ _PAUSES = (0.02, 0.1, 0.4, 1.0)  # before each repetition
 _TRANSIENT = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the server has undone everything
 _CLOSING = frozenset({"57P01", "57P02", "57P03"})  # the server stops, crashed, or starts
 _STANDBY, _DISK_FULL, _FUTURE = "25006", "53100", "22023"
+_NUMBER = text(
+    "SELECT txid_current_if_assigned(), timeline_id || '/' || checkpoint_lsn FROM pg_control_checkpoint() "
+    "WHERE txid_current_if_assigned() IS NOT NULL"
+)
+# The checkpoint that ends a recovery (or a shutdown) begins where it stands, and knows the first number that is free.
+_FORGOTTEN = text(
+    "SELECT redo_lsn = checkpoint_lsn AND timeline_id || '/' || checkpoint_lsn <> :then "
+    "AND CAST(timeline_id AS text) = split_part(:then, '/', 1) "
+    "AND CAST(split_part(next_xid, ':', 1) AS bigint) * 4294967296 + CAST(split_part(next_xid, ':', 2) AS bigint) "
+    "<= :number "
+    "FROM pg_control_checkpoint()"
+)
 
 
 class Writer:
@@ -46,13 +60,13 @@ class Writer:
             try:
                 with self._turn, connect_or_explain(self._engine) as connection, connection.begin() as transaction:
                     result = work(connection)
-                    number = _number(connection)
+                    mark = _mark(connection)
                     try:
                         transaction.commit()
                     except DBAPIError as error:
-                        if number is None or not error.connection_invalidated:
+                        if mark is None or not error.connection_invalidated:
                             raise
-                        raise _in_doubt(safe_url(self._engine.url), number, result) from error
+                        raise _in_doubt(safe_url(self._engine.url), *mark, result) from error
                     return result
             except DBAPIError as error:
                 if pause is None or getattr(error.orig, "sqlstate", None) not in _TRANSIENT:
@@ -73,8 +87,14 @@ def explaining(engine: Engine) -> Iterator[None]:
         raise known from error
 
 
-def fate(connection: Connection, number: int) -> Fate:
-    """What became of a transaction. A server that has never heard of it was restored from before it: it is undone."""
+def fate(connection: Connection, number: int, checkpoint: str = "") -> Fate:
+    """What became of a transaction that knew of `checkpoint`.
+
+    A server that has never heard of it was restored from before it: it is undone. So it is when the server has
+    recovered without it, and has perhaps given its number to another since.
+    """
+    if checkpoint and connection.execute(_FORGOTTEN, {"then": checkpoint, "number": number}).scalar_one():
+        return "undone"
     try:
         said = connection.execute(text("SELECT txid_status(:number)"), {"number": number}).scalar_one()
     except DBAPIError as error:
@@ -111,17 +131,22 @@ def explained(error: DBAPIError, url: str) -> Exception:
     return error
 
 
-def _number(connection: Connection) -> int | None:
-    """The server's number for this transaction; None if it has written nothing, and on SQLite, which has no doubts."""
+def _mark(connection: Connection) -> tuple[int, str] | None:
+    """The server's number for this transaction, and its last checkpoint (timeline and position).
+
+    None if the transaction has written nothing, and on SQLite, which has no doubts.
+    """
     if connection.dialect.name != "postgresql":
         return None
-    return connection.execute(text("SELECT txid_current_if_assigned()")).scalar_one_or_none()
+    row = connection.execute(_NUMBER).one_or_none()
+    return None if row is None else (int(row[0]), str(row[1]))
 
 
-def _in_doubt(url: str, number: int, result: object) -> CommitUnknown:
+def _in_doubt(url: str, number: int, checkpoint: str, result: object) -> CommitUnknown:
     return CommitUnknown(
         f"The connection to {url} broke while transaction {number} was being committed. Whether it happened is not "
         "known until the server answers again. Check that the server runs.",
         number,
         result,
+        checkpoint,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from theoros.models.contract import (
     Problem,
     ProposalRequest,
     Proposer,
+    SamplePaths,
     Surrogate,
 )
 from theoros.oracles.candidate import Candidate
@@ -39,6 +41,8 @@ def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) ->
     if model.n_labels != len(dataset):
         broken.append(f"it says that it saw {model.n_labels} labels, and there were {len(dataset)}")
     broken += _prediction_laws(model, problem, dataset.points)
+    if "samples" in surrogate.provides:
+        broken += _path_laws(model, problem, dataset.points)
     again = surrogate.fit(problem, dataset, seed=1).predict(dataset.points)
     if not np.array_equal(model.predict(dataset.points).mean, again.mean):
         broken.append("two fits with the same seed predict differently")
@@ -50,6 +54,8 @@ def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) ->
         try:
             fitted = surrogate.fit(problem, damaged, seed=1, previous=model)
             broken += [f"{law}, with {name}" for law in _prediction_laws(fitted, problem, dataset.points)]
+            if "samples" in surrogate.provides:
+                broken += [f"{law}, with {name}" for law in _path_laws(fitted, problem, dataset.points)]
         except Exception as error:
             broken.append(f"fit raised {type(error).__name__} with {name}: {error}")
     return broken
@@ -79,6 +85,7 @@ def check_acquisition(
             broken.append("a candidate's score depends on which others are scored with it")
         if score([]).shape != (0,):
             broken.append("no candidates get scores")
+        broken += _batch_laws(acquisition, problem, model, dataset, waiting, candidates)
     return broken
 
 
@@ -122,6 +129,52 @@ def _prediction_laws(model: FittedSurrogate, problem: Problem, points: Sequence[
         broken.append("predictions depend on the order in which they are asked")
     if model.predict([]).mean.shape != (0, len(problem.outputs)):
         broken.append("no points get predictions")
+    return broken
+
+
+def _batch_laws(
+    acquisition: Acquisition,
+    problem: Problem,
+    model: FittedSurrogate,
+    dataset: Dataset,
+    waiting: Sequence[Point],
+    candidates: Sequence[Candidate],
+) -> list[str]:
+    broken: list[str] = []
+    batch = getattr(acquisition, "batch", None)
+    if batch is None:
+        return broken
+    for n in (0, 1, len(candidates), len(candidates) + 3):
+        picks = batch(problem, model, dataset, waiting, candidates, n, seed=1)
+        if picks is None:
+            continue
+        places = [pick.place for pick in picks]
+        if len(set(places)) < len(places):
+            broken.append("a batch holds a candidate twice")
+        if len(places) != min(n, len(candidates)) or not set(places) <= set(range(len(candidates))):
+            broken.append(f"a batch of {n} of {len(candidates)} candidates has the places {places}")
+        if picks != batch(problem, model, dataset, waiting, candidates, n, seed=1):
+            broken.append("two batches with the same seed differ")
+    return broken
+
+
+def _path_laws(model: FittedSurrogate, problem: Problem, points: Sequence[Point]) -> list[str]:
+    candidates = [point.candidate for point in points]
+    broken: list[str] = []
+    for output in problem.outputs:
+        paths = cast(SamplePaths, model).paths(output, problem.target, 3, seed=1)
+        values = paths(candidates)
+        tolerance = 1e-6 * (1 + np.abs(values).max(initial=0.0))
+        if values.shape != (3, len(candidates)):
+            broken.append(f"3 paths at {len(candidates)} candidates have the shape {values.shape}")
+        elif not np.isfinite(values).all():
+            broken.append("a path is not finite")
+        elif not np.allclose(paths(candidates[:1])[:, 0], values[:, 0], atol=tolerance):
+            broken.append("a path is not one function: it answers a candidate differently when it is asked again")
+        if not np.allclose(
+            cast(SamplePaths, model).paths(output, problem.target, 3, seed=1)(candidates), values, atol=tolerance
+        ):
+            broken.append("two draws of paths with the same seed differ")
     return broken
 
 

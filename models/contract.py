@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,12 +130,28 @@ class FittedSurrogate(Protocol):
         ...
 
 
+#: Several functions at once: candidates (b) to their values, ``n x b``.
+Paths = Callable[[Sequence[Candidate]], Array]
+
+
+class SamplePaths(Protocol):
+    """What ``"samples"`` in a surrogate's `provides` means: a fitted form that can draw whole functions."""
+
+    def paths(self, output: str, fidelity: str, n: int, *, seed: int) -> Paths:
+        """Draw `n` functions of a candidate jointly: noise-free values of `output` at `fidelity`, in its unit.
+
+        A path is one function: it answers a candidate alike however often, and beside whichever others, it is asked.
+        """
+        ...
+
+
 class Surrogate(Protocol):
     """A model of the oracle with uncertainty.
 
-    `provides` names what its fitted form offers an acquisition (``"mean"``, ``"variance"``; ``"posterior"``: joint
-    Gaussian beliefs over encoded features, `theoros.models.acquisition.base.GaussianBelief`; ``"gradient"``: they are
-    differentiable in the features); `kinds` which candidates it reads.
+    `provides` names what its fitted form offers an acquisition (``"mean"``, ``"variance"``; ``"samples"``: joint draws,
+    `SamplePaths`; ``"posterior"``: joint Gaussian beliefs over encoded features,
+    `theoros.models.acquisition.base.GaussianBelief`; ``"gradient"``: they are differentiable in the features); `kinds`
+    which candidates it reads.
     """
 
     @property
@@ -182,7 +198,7 @@ class ProposalRequest:
     problem: Problem
     n: int
     seed: int
-    seen: frozenset[str]
+    seen: Set[str]
     labelled: tuple[Candidate, ...] = ()
     pending: tuple[Point, ...] = ()
     model: FittedSurrogate | None = None
@@ -225,11 +241,19 @@ class Proposer(Protocol):
         ...
 
 
+class Pick(NamedTuple):
+    """One of a list of candidates, by its place in the list, and the acquisition value for which it was taken."""
+
+    place: int
+    value: float
+
+
 class Acquisition(Protocol):
     """Scores candidates under a surrogate, aware of pending points. `needs` is a subset of a surrogate's `provides`.
 
     One that can be had as a function over features may also offer ``build(problem, model, dataset, pending, *, seed)``,
     which returns a BoTorch AcquisitionFunction of one point (``b x 1 x d`` to ``b``); gradient-based proposers use it.
+    One that can choose many at once may offer ``batch`` (`BatchAcquisition`), and then no scorer is built for each.
     """
 
     @property
@@ -253,6 +277,27 @@ class Acquisition(Protocol):
         """Return a function from candidates (n) to acquisition values (n,), larger is better.
 
         Pending points count as already asked: the value of a candidate beside one of them is what remains.
+        """
+        ...
+
+
+class BatchAcquisition(Acquisition, Protocol):
+    """An acquisition that chooses hundreds of candidates in one go."""
+
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """Choose `n` distinct of `candidates` (all of them when there are fewer), in the order of asking.
+
+        None when it has no better way with this model than one scorer after another.
         """
         ...
 

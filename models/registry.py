@@ -50,20 +50,26 @@ _ACQUISITION = "theoros.models.acquisition"
 _PROPOSERS = "theoros.models.proposers"
 _PARAMETERS, _MOLECULE = frozenset({"parameters"}), frozenset({"molecule"})
 _BOTH_KINDS = _PARAMETERS | _MOLECULE
+_MOMENTS = frozenset({"mean", "variance"})
 _POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
 
 SURROGATES: Mapping[str, SurrogateEntry] = {
     "gp": SurrogateEntry(
-        f"{_GP}:GaussianProcess", frozenset({"mean", "variance", "posterior", "gradient"}), _PARAMETERS
+        f"{_GP}:GaussianProcess", frozenset({"mean", "variance", "samples", "posterior", "gradient"}), _PARAMETERS
     ),
     "tanimoto_gp": SurrogateEntry(
-        f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "posterior"}), _MOLECULE
+        f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
+    ),
+    "random_forest": SurrogateEntry(
+        "theoros.models.surrogates.random_forest:RandomForest", frozenset({"mean", "variance", "samples"}), _BOTH_KINDS
     ),
 }
 ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _OPTIMIZE),
-    "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _POSTERIOR, _OPTIMIZE),
-    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", _POSTERIOR, _OPTIMIZE),
+    "ei": AcquisitionEntry(f"{_ACQUISITION}.expected_improvement:ExpectedImprovement", _MOMENTS, _OPTIMIZE),
+    "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _MOMENTS, _OPTIMIZE),
+    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _OPTIMIZE),
+    "greedy": AcquisitionEntry(f"{_ACQUISITION}.greedy:Greedy", frozenset({"mean"}), _OPTIMIZE),
     "std": AcquisitionEntry(
         f"{_ACQUISITION}.standard_deviation:StandardDeviation", frozenset({"variance"}), _OPTIMIZE | _LEARN
     ),
@@ -109,9 +115,14 @@ def default_surrogate(problem: Problem) -> str:
     )
 
 
-def default_acquisition(problem: Problem) -> str:
-    """The name behind ``acquisition: auto``."""
-    return "log_ei" if problem.goal == "optimize" else "integrated_variance"
+def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
+    """The name behind ``acquisition: auto``, beside `surrogate` (the default one unless it is named).
+
+    Raises ValueError when there is no surrogate of that name.
+    """
+    offered = _surrogate_entry(surrogate or default_surrogate(problem)).provides
+    wanted = ("log_ei", "thompson", "ei", "greedy") if problem.goal == "optimize" else ("integrated_variance", "std")
+    return next((name for name in wanted if ACQUISITIONS[name].needs <= offered), "random")
 
 
 def default_proposers(problem: Problem) -> tuple[str, ...]:

@@ -213,7 +213,9 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, 
     except ValueError as error:
         raise SpecError(str(error), ("surrogate",)) from error
     try:
-        acquisition = registry.default_acquisition(problem) if spec.acquisition == "auto" else spec.acquisition
+        acquisition = (
+            registry.default_acquisition(problem, surrogate) if spec.acquisition == "auto" else spec.acquisition
+        )
         registry.compatible(surrogate, acquisition, problem.goal)
     except ValueError as error:
         raise SpecError(str(error), ("acquisition",)) from error

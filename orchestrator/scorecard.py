@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from theoros.db.ranking import Ranking
 from theoros.db.records import LabelRecord
 from theoros.models.contract import OutcomeConstraint, Problem
 from theoros.oracles.contract import Quantity
@@ -73,6 +74,12 @@ class Scorecard:
     def cost_table(self) -> dict[str, float]:
         """Cost of one evaluation by fidelity."""
         return dict(zip(self.fidelities, self.costs, strict=True))
+
+    @property
+    def ranking(self) -> Ranking:
+        """The same judgement, for the database to rank by: see `ranked`."""
+        bounds = tuple((c.output, c.op, c.bound) for c in self.constraints)
+        return Ranking(self.objective, self.maximize, self.target, bounds)
 
     def name_of(self, output: str) -> str:
         """An output with its unit, for headings: ``gap (eV)``."""

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
+
+settings.register_profile("long", max_examples=2000)  # pytest --hypothesis-profile=long
 
 # Every process of the tests gets one thread: cores are shared by workers, and oversubscription is slow.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

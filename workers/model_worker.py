@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, overload
 
 import ray
 
@@ -13,6 +14,13 @@ from theoros.oracles.resources import Resources
 from theoros.workers import modelling
 from theoros.workers.memory import Ask, Asked, Labelled, Labels, News
 from theoros.workers.modelling import Belief, Decided, FitReport, ModelPlan
+
+
+@dataclass(frozen=True)
+class Held:
+    """A belief in the object store, by reference, so that a worker fetches each version once and not at every call."""
+
+    reference: Any
 
 
 class ModelWorker:
@@ -31,6 +39,7 @@ class ModelWorker:
         self._plan = plan
         self._labels = Labels(plan.problem.outputs)
         self._asked = Asked(plan.problem.target)
+        self._held: tuple[Held, Belief] | None = None
         # Imports take seconds: have them behind us when the first labels come.
         if plan.acquisition != "random":
             registry.surrogate(plan.surrogate)
@@ -39,24 +48,24 @@ class ModelWorker:
         registry.acquisition(plan.acquisition)
 
     def train(
-        self, news: News[Labelled], last: int | None, seed: int, previous: Belief | None
+        self, news: News[Labelled], last: int | None, seed: int, previous: Held | None
     ) -> tuple[Belief, FitReport]:
         """Fit to all labels of evaluations up to number `last`; see `theoros.workers.modelling.train`."""
         self._labels.learn(news)
         dataset, sequences = self._labels.dataset(last)
-        return modelling.train(self._plan, dataset, sequences, seed=seed, previous=previous)
+        return modelling.train(self._plan, dataset, sequences, seed=seed, previous=self._fetch(previous))
 
     def propose(
-        self, news: News[Ask], belief: Belief | None, pending: Sequence[Point], n: int, seed: int
+        self, news: News[Ask], belief: Held | None, pending: Sequence[Point], n: int, seed: int
     ) -> list[Proposal]:
         """See `theoros.workers.modelling.propose`."""
         self._asked.learn(news)
-        return modelling.propose(self._plan, belief, pending, self._asked.candidates, n=n, seed=seed)
+        return modelling.propose(self._plan, self._fetch(belief), pending, self._asked.candidates, n=n, seed=seed)
 
     def select(
         self,
         news: News[Ask],
-        belief: Belief,
+        belief: Held,
         proposals: Sequence[Proposal],
         pending: Sequence[Point],
         fidelities: Sequence[str],
@@ -65,23 +74,39 @@ class ModelWorker:
     ) -> Decided:
         """See `theoros.workers.modelling.select`."""
         self._asked.learn(news)
-        return modelling.select(self._plan, belief, proposals, pending, self._asked.points, fidelities, n=n, seed=seed)
+        return modelling.select(
+            self._plan, self._fetch(belief), proposals, pending, self._asked.points, fidelities, n=n, seed=seed
+        )
 
     def stale(
         self,
         news: News[Ask],
-        belief: Belief,
+        belief: Held,
         waiting: Sequence[Point],
         pending: Sequence[Point],
         seed: int,
     ) -> list[int]:
         """See `theoros.workers.modelling.stale`."""
         self._asked.learn(news)
-        return modelling.stale(self._plan, belief, waiting, pending, self._asked.candidates, seed=seed)
+        return modelling.stale(self._plan, self._fetch(belief), waiting, pending, self._asked.candidates, seed=seed)
 
-    def chances(self, belief: Belief, points: Sequence[Point]) -> list[float]:
+    def chances(self, belief: Held, points: Sequence[Point]) -> list[float]:
         """See `theoros.workers.modelling.chances`."""
-        return modelling.chances(self._plan, belief, points)
+        return modelling.chances(self._plan, self._fetch(belief), points)
+
+    @overload
+    def _fetch(self, held: Held) -> Belief: ...
+
+    @overload
+    def _fetch(self, held: None) -> None: ...
+
+    def _fetch(self, held: Held | None) -> Belief | None:
+        if held is None:
+            return None
+        if self._held is None or self._held[0] != held:
+            self._held = None  # let the old one go before the new one comes
+            self._held = (held, ray.get(held.reference))
+        return self._held[1]
 
 
 #: How often a call is made before its model worker is said to be lost.
@@ -114,13 +139,13 @@ class SupervisedModelWorker:
         return ray.remote(ModelWorker).options(**options).remote(self._plan, self._resources.threads)
 
     async def train(
-        self, labels: Sequence[Labelled], last: int | None, seed: int, previous: Any
-    ) -> tuple[Any, FitReport]:
-        """Train; returns a Ray reference to the belief, which stays in the object store, and the report.
+        self, labels: Sequence[Labelled], last: int | None, seed: int, previous: Held | None
+    ) -> tuple[Held, FitReport]:
+        """Train; returns where the belief is held, in the object store, and the report.
 
         `labels` is the whole log of them, of which the worker is sent what it does not have.
         """
-        trained: tuple[Any, FitReport] = await self._call("train", labels, last, seed, previous, returns=2)
+        trained: tuple[Held, FitReport] = await self._call("train", labels, last, seed, previous, returns=2)
         return trained
 
     async def propose(self, asked: Sequence[Ask], *arguments: Any) -> list[Proposal]:
@@ -157,7 +182,7 @@ class SupervisedModelWorker:
                 answer = await asyncio.wait_for(result, self._deadline)
                 if log is not None and actor is self._actor:
                     self._sent = max(self._sent, end)
-                return answer if returns == 1 else (references[0], answer)
+                return answer if returns == 1 else (Held(references[0]), answer)
             except (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError, TimeoutError) as error:
                 last = error
                 if self._actor is actor:  # another call that it failed may have replaced it already

@@ -164,10 +164,13 @@ def stale(
 
     They are scored beside fresh proposals, all aware of what is `pending`. One is stale when at least twice as many
     fresh candidates as decisions wait are better than it: a rank does not depend on the scale of the acquisition, and
-    the factor keeps what is nearly as good, since a changed mind has its cost too.
+    the factor keeps what is nearly as good, since a changed mind has its cost too. A decision that was a draw from the
+    belief (Thompson sampling) is none to be weighed against another draw, and is kept.
     """
     from theoros.models import decide, registry
 
+    if hasattr(registry.acquisition(plan.acquisition), "paths"):
+        return []
     own = {point.candidate.hash for point in waiting}
     proposals = decide.propose(
         plan.problem,

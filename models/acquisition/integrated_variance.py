@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,8 +12,13 @@ import torch
 from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.models.surrogates.posterior import EXACT
+from theoros.oracles.candidate import Candidate
+
+#: Candidates whose covariances are held at once for a batch.
+MOST_TOGETHER = 2_000
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,57 @@ class IntegratedVariance:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
         """The acquisition as a BoTorch function over features, differentiable."""
-        belief = belief_of(model)
-        rng = np.random.default_rng(seed)
-        domain = problem.space.sample(self.references, rng) or [point.candidate for point in dataset.points]
-        references = belief.encode(domain)
-        return _VarianceDrop(hallucinated(belief, problem.objective, pending), references, len(problem.fidelities) - 1)
+        return self._drop(problem, model, dataset, pending, seed)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
         """Drops of the mean variance, in squared standardised units of the objective."""
         return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """One after another, each taken in by the next: a pick takes its share out of all covariances (rank one).
+
+        None for more than `MOST_TOGETHER` candidates, and with several fidelities, where what is asked of a pick is
+        decided before the next.
+        """
+        if len(problem.fidelities) > 1 or len(candidates) > MOST_TOGETHER:
+            return None
+        drop = self._drop(problem, model, dataset, pending, seed)
+        posterior, noise = drop.process.posterior, drop.process.noise
+        picks: list[Pick] = []
+        with torch.no_grad():
+            X = drop.process.inputs(belief_of(model).encode(candidates), drop.target)
+            among, with_references = posterior.covariance(X, X), posterior.covariance(drop.references, X)
+            while len(picks) < min(n, len(candidates)):
+                values = with_references.square().mean(0) / (among.diagonal() + noise)
+                values[[pick.place for pick in picks]] = -math.inf
+                best = int(torch.nan_to_num(values, nan=-math.inf).argmax())
+                picks.append(Pick(best, float(values[best])))
+                root = (among[best, best] + EXACT).clamp_min(EXACT).sqrt()
+                share, reference_share = among[:, best] / root, with_references[:, best] / root
+                among = among - torch.outer(share, share)
+                with_references = with_references - torch.outer(reference_share, share)
+        return picks
+
+    def _drop(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], seed: int
+    ) -> _VarianceDrop:
+        belief = belief_of(model)
+        rng = np.random.default_rng(seed)
+        domain = problem.space.sample(self.references, rng) or [point.candidate for point in dataset.points]
+        references = belief.encode(domain)
+        return _VarianceDrop(hallucinated(belief, problem.objective, pending), references, len(problem.fidelities) - 1)
 
 
 class _VarianceDrop(FeatureAcquisition):

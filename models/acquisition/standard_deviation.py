@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.acquisition.predicted import at_target, best_of, offers_posterior
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.surrogates.gaussian_process import OutputModel
 from theoros.oracles.candidate import Candidate
 
@@ -38,15 +39,30 @@ class StandardDeviation:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
         """Standard deviations of candidates, standardised where the surrogate is a Gaussian process."""
-        if hasattr(model, "encode"):
+        if offers_posterior(model):
             return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
-        column = model.predict([]).outputs.index(problem.objective)
 
         def score(candidates: Sequence[Candidate]) -> Array:
-            std = model.predict([Point(candidate, problem.target) for candidate in candidates]).std[:, column]
-            return np.nan_to_num(std, nan=-np.inf)
+            prediction = at_target(problem, model, candidates)
+            return np.nan_to_num(prediction.std[:, prediction.outputs.index(problem.objective)], nan=-np.inf)
 
         return score
+
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """The `n` largest; None with a posterior, which takes picks in."""
+        if offers_posterior(model):
+            return None
+        return best_of(self.scorer(problem, model, dataset, pending, seed=seed)(candidates), n)
 
 
 class _StandardDeviation(FeatureAcquisition):

@@ -2,80 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
-import torch
 
-from theoros.models.acquisition.base import CHUNK, GaussianBelief, belief_of, standardised_bound
-from theoros.models.acquisition.ucb import VIOLATION_WEIGHT
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.acquisition.predicted import VIOLATION_WEIGHT, one_of_each, signed, units_of
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Pick, Point, Problem, SamplePaths, Score
 from theoros.models.sampling import derived_seed
-from theoros.models.surrogates.gaussian_process import OutputModel
 from theoros.oracles.candidate import Candidate
 
-#: Values of a sample path that are remembered; what lies further back in one scorer's life may be drawn anew.
-REMEMBERED = 1_500
-BLOCK = 500
+#: Paths that are evaluated at once: bounds the memory of a matrix of paths by candidates.
+TOGETHER = 64
 
 
 @dataclass(frozen=True)
 class Thompson:
-    """One draw of the objective's posterior: a candidate is chosen as often as it is believed to be the best.
+    """One draw of the objective: a candidate is chosen as often as it is believed to be the best.
 
     Thompson, Biometrika 25, 285 (1933); Kandasamy et al., AISTATS 2018, arXiv:1705.09236, for asynchronous workers,
-    whose pending points need no other care than a fresh draw for each decision. The path is revealed where it is
-    asked: values drawn earlier are conditioned on, so one scorer is one function. Constraints are drawn too.
+    whose pending points need no other care than a fresh draw for each decision; Hernández-Lobato et al., ICML 2017,
+    arXiv:1706.01825, for batches of hundreds, where every pick has a draw of its own. Serves every surrogate that can
+    draw functions (`theoros.models.contract.SamplePaths`). Constraints are drawn too.
     """
 
     name: ClassVar[str] = "thompson"
-    needs: ClassVar[frozenset[str]] = frozenset({"posterior"})
+    needs: ClassVar[frozenset[str]] = frozenset({"samples"})
     goals: ClassVar[frozenset[str]] = frozenset({"optimize"})
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
-        """Values of the drawn path, standardised, less a penalty where a drawn constraint is violated."""
-        belief = belief_of(model)
-        names = dict.fromkeys([problem.objective, *(constraint.output for constraint in problem.constraints)])
-        paths = {name: _Path(belief, name, derived_seed(seed, name)) for name in names}
-        bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
-        sign = 1.0 if problem.maximize else -1.0
+        """Values of the drawn path in the objective's unit, larger being better, less a penalty for violations."""
+        paths = self.paths(problem, model, dataset, 1, seed=seed)
+        return lambda candidates: paths(candidates)[0]
 
-        def score(candidates: Sequence[Candidate]) -> Array:
-            drawn = {name: path.at(candidates) for name, path in paths.items()}
-            values = sign * drawn[problem.objective]
-            for bound in bounds:
-                violation = bound.sign * drawn[bound.output] - bound.limit
-                values = values - VIOLATION_WEIGHT * np.maximum(violation, 0.0)
-            return np.nan_to_num(values, nan=-np.inf)
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick]:
+        """For each of `n` paths its best candidate that no earlier path has taken."""
 
-        return score
+        def rows() -> Iterator[Array]:
+            for start in range(0, n, TOGETHER):
+                group = derived_seed(seed, "group", start)
+                paths = self.paths(problem, model, dataset, min(TOGETHER, n - start), seed=group)
+                yield from paths(candidates)
 
+        return one_of_each(rows(), n)
 
-class _Path:
-    """One sample path of an output at the target fidelity, revealed where it is asked."""
+    def paths(self, problem: Problem, model: FittedSurrogate, dataset: Dataset, n: int, *, seed: int) -> Paths:
+        """`n` draws of the value of a candidate: the objective less a penalty where a drawn constraint is violated.
 
-    def __init__(self, belief: GaussianBelief, output: str, seed: int) -> None:
-        self._belief, self._seed, self._calls = belief, seed, 0
-        self._model: OutputModel = belief.output(output)
-        self._target = len(belief.fidelities) - 1
-        self._known: dict[str, float] = {}
+        Raises TypeError when the model can't draw functions.
+        """
+        if not hasattr(model, "paths"):
+            raise TypeError(
+                f"The surrogate {model.name!r} can't draw functions, which 'thompson' needs. "
+                f"Use 'ei', 'ucb' or 'greedy' with it, or a Gaussian process or random forest."
+            )
+        units = units_of(problem, dataset)
+        sampler = cast(SamplePaths, model)
+        drawn = {name: sampler.paths(name, problem.target, n, seed=derived_seed(seed, name)) for name in units}
 
-    def at(self, candidates: Sequence[Candidate]) -> Array:
-        new = list({c.hash: c for c in candidates if c.hash not in self._known}.values())
-        for start in range(0, len(new), min(BLOCK, CHUNK)):
-            self._reveal(new[start : start + BLOCK])
-        return np.array([self._known[candidate.hash] for candidate in candidates], dtype=np.float64)
+        def values(candidates: Sequence[Candidate]) -> Array:
+            found = {name: paths(candidates) for name, paths in drawn.items()}
+            total = signed(problem, found[problem.objective])
+            for constraint in problem.constraints:
+                sign = 1.0 if constraint.op == "<=" else -1.0
+                violation = sign * (found[constraint.output] - constraint.bound) / units[constraint.output]
+                total = total - VIOLATION_WEIGHT * units[problem.objective] * np.maximum(violation, 0.0)
+            return np.asarray(np.nan_to_num(total, nan=-np.inf), dtype=np.float64)
 
-    def _reveal(self, candidates: Sequence[Candidate]) -> None:
-        features = self._belief.encode(candidates)
-        inputs = self._model.inputs(features, self._target)
-        self._calls += 1
-        drawn = self._model.posterior.sample(inputs, 1, seed=derived_seed(self._seed, self._calls))
-        if len(self._known) + len(candidates) <= REMEMBERED:
-            with torch.no_grad():
-                self._model = self._model.conditioned(features, [self._target] * len(candidates), drawn)
-        self._known.update(zip((c.hash for c in candidates), drawn[:, 0].tolist(), strict=True))
+        return values

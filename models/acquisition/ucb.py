@@ -18,11 +18,17 @@ from theoros.models.acquisition.base import (
     hallucinated,
     standardised_bound,
 )
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.acquisition.predicted import (
+    VIOLATION_WEIGHT,
+    at_target,
+    offers_posterior,
+    one_of_each,
+    optimistic,
+    units_of,
+)
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.surrogates.gaussian_process import OutputModel
-
-#: Standardised units lost per unit by which even the optimistic view of a constraint is violated.
-VIOLATION_WEIGHT = 10.0
+from theoros.oracles.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -33,20 +39,23 @@ class UpperConfidenceBound:
     log-uniformly in [0.1, 10], so that a batch mixes caution and daring (after Tripp & Hernández-Lobato,
     arXiv:2406.07709). Outcome constraints are seen optimistically: a candidate loses only where the same bound on
     the constraint says it is violated (Xu et al., ICML 2023, arXiv:2211.05882).
+
+    With a surrogate that offers no posterior to condition, such as a random forest, pending points are only kept from
+    being asked again, and the mixture of betas alone spreads a batch.
     """
 
     beta: float | None = None
 
     name: ClassVar[str] = "ucb"
-    needs: ClassVar[frozenset[str]] = frozenset({"posterior"})
+    needs: ClassVar[frozenset[str]] = frozenset({"mean", "variance"})
     goals: ClassVar[frozenset[str]] = frozenset({"optimize"})
 
     def build(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
-        """The acquisition as a BoTorch function over features, differentiable."""
+        """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief = belief_of(model)
-        beta = self.beta if self.beta is not None else float(10 ** np.random.default_rng(seed).uniform(-1, 1))
+        beta = float(self._betas(1, seed)[0])
         names = dict.fromkeys([problem.objective, *(constraint.output for constraint in problem.constraints)])
         models = {name: hallucinated(belief, name, pending) for name in names}
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
@@ -56,8 +65,38 @@ class UpperConfidenceBound:
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
-        """Upper confidence bounds of candidates, in standardised units of the objective."""
-        return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+        """Upper confidence bounds of candidates, in units of the objective's spread."""
+        if offers_posterior(model):
+            return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+        units, width = units_of(problem, dataset), float(self._betas(1, seed)[0]) ** 0.5
+
+        def score(candidates: Sequence[Candidate]) -> Array:
+            return optimistic(problem, at_target(problem, model, candidates), units, width)
+
+        return score
+
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """For each of `n` betas its best candidate not yet taken; None with a posterior, which takes picks in."""
+        if offers_posterior(model):
+            return None
+        prediction, units = at_target(problem, model, candidates), units_of(problem, dataset)
+        widths = np.sqrt(self._betas(n, seed))
+        return one_of_each((optimistic(problem, prediction, units, float(width)) for width in widths), n)
+
+    def _betas(self, n: int, seed: int) -> Array:
+        if self.beta is not None:
+            return np.full(n, self.beta)
+        return np.asarray(10 ** np.random.default_rng(seed).uniform(-1, 1, n), dtype=np.float64)
 
 
 class _UCB(FeatureAcquisition):

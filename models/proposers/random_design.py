@@ -25,6 +25,9 @@ class RandomDesign:
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """Up to `request.n` random candidates; fewer when the space has no more, or hardly any feasible ones."""
         rng = np.random.default_rng(request.seed)
+        draw = getattr(request.problem.space, "draw", None)  # a held library leaves out by itself what is not wanted
+        if draw is not None and (new := draw(request.n, rng, request.seen, request.problem.feasible)) is not None:
+            return list(new)
         wanted = request.n
         found: dict[str, Candidate] = {}
         for _ in range(ROUNDS):  # each asks for more than the last, as much of a small space may be seen already

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Prediction, Problem
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
 from theoros.models.encoders import Encoder, FingerprintEncoder, ParameterEncoder, encoder_for
 from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
 from theoros.models.surrogates.posterior import Posterior
+from theoros.models.surrogates.sample_paths import GaussianPaths
+from theoros.models.surrogates.standardise import standardisation
 from theoros.models.surrogates.structure import Structure, readable
 from theoros.oracles.candidate import Candidate
 
@@ -86,6 +88,10 @@ class FittedGaussianProcess:
         except ValueError:
             raise KeyError(f"the model has no output {name!r}; it has {list(self.outputs)}") from None
 
+    def paths(self, output: str, fidelity: str, n: int, *, seed: int) -> Paths:
+        """Draw `n` functions; see `theoros.models.contract.SamplePaths`."""
+        return GaussianPaths(self, self.output(output), self.fidelities.index(fidelity), n, seed).at
+
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``."""
         return self.encoder.encode(candidates)
@@ -124,7 +130,7 @@ class GaussianProcess:
     seconds: float = 20.0
 
     name: ClassVar[str] = "gp"
-    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "posterior", "gradient"})
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "samples", "posterior", "gradient"})
     kinds: ClassVar[frozenset[str]] = frozenset({"parameters"})
 
     def fit(
@@ -214,7 +220,7 @@ class TanimotoGaussianProcess(GaussianProcess):
     """
 
     name: ClassVar[str] = "tanimoto_gp"
-    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "posterior"})
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "samples", "posterior"})
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
 
     def _family(self) -> str:
@@ -247,7 +253,7 @@ class _Labels:
         values = np.asarray(dataset.values, dtype=np.float64)[:, dataset.outputs.index(output)]
         kept = np.isfinite(values)
         y, fidelity = values[kept], fidelity[kept]
-        offset, scale = _standardisation(y, fidelity, len(problem.fidelities))
+        offset, scale = standardisation(y, fidelity, len(problem.fidelities))
         return cls(features[torch.from_numpy(kept)], fidelity, y, offset, scale, problem.fidelities)
 
     @property
@@ -258,24 +264,6 @@ class _Labels:
         if structure.tasks == 1:
             return self.features
         return torch.cat([self.features, torch.from_numpy(self.fidelity).double().unsqueeze(-1)], dim=1)
-
-
-def _standardisation(y: Array, fidelity: np.ndarray[Any, np.dtype[np.int64]], fidelities: int) -> tuple[Array, Array]:
-    """Offsets and scales by fidelity; one without labels takes those of the labelled one that is nearest the truth."""
-    offset, scale = np.zeros(fidelities), np.ones(fidelities)
-    labelled = sorted(set(fidelity.tolist()))
-    for f in labelled:
-        mine = y[fidelity == f]
-        offset[f] = mine.mean()
-        spread = mine.std(ddof=1) if len(mine) > 1 else 0.0
-        scale[f] = spread if spread > 1e-10 * max(1e-300, abs(offset[f])) else 0.0
-    wide = [f for f in labelled if scale[f] > 0]
-    for f in range(fidelities):
-        if f not in labelled and labelled:
-            offset[f] = offset[labelled[-1]]
-        if (f not in labelled and labelled) or (f in labelled and scale[f] == 0):
-            scale[f] = scale[wide[-1]] if wide else 1.0
-    return offset, scale
 
 
 def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state: State, floor: float) -> OutputModel:

@@ -67,14 +67,17 @@ class Posterior:
         return cast(Tensor, prior - half1.T @ half2)
 
     def sample(self, X: Tensor, n: int, *, seed: int) -> Tensor:
-        """Draw `n` joint quasi-random samples of f at `X` (``b x d``) from the first data vector: ``b x n``."""
+        """Draw `n` joint quasi-random samples of f at `X` (``b x d``): ``b x n``.
+
+        All are of the one data vector, or the i-th is of the i-th when there are `n`.
+        """
         with torch.no_grad():
             mean, _ = self.moments(X)
             covariance = self.covariance(X, X)
             covariance = 0.5 * (covariance + covariance.T) + EXACT * torch.eye(len(X), dtype=X.dtype, device=X.device)
             root = psd_safe_cholesky(covariance, max_tries=6)
             base = torch.as_tensor(normal_quasirandom(n, len(X), seed), dtype=X.dtype, device=X.device)
-            return cast(Tensor, mean[:, :1] + root @ base.T)
+            return cast(Tensor, mean + root @ base.T)
 
     def conditioned(self, X: Tensor, values: Tensor, noise: float = EXACT) -> Posterior:
         """Also know `values` (``p x s``) at `X` (``p x d``), by a block update of the Cholesky factor.

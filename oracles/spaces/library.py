@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,16 @@ from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import table
 from theoros.oracles.spaces.columns import Columns, read_columns
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.held import (
+    MOST_CELLS,
+    HeldTable,
+    Rows,
+    canonical_batch,
+    canonical_smiles,
+    drawn,
+    held_table,
+    held_texts,
+)
 from theoros.oracles.spaces.molecules import read_smiles
 
 #: Called with the row's number (from 0) and the reason for each row that is no candidate.
@@ -48,8 +58,10 @@ class Library:
     columns named, or all but `id` and those in `exclude` (outputs). Columns whose every value is a number are numbers
     (floats); others are categories (text). Rows with a missing value or an invalid molecule are skipped and counted.
 
-    Nothing is read until it is needed, and never the whole file at once. `sha256` pins the content: reading a file that
-    has changed is an error. Raises SpaceError for a missing file, column or format, when it is first read.
+    Nothing is read until it is needed. Files of up to `theoros.oracles.spaces.held.MOST_CELLS` rows times columns are
+    held in memory as numbers or text, larger ones are streamed; neither is ever held as candidates. `sha256` pins the
+    content: reading a file that has changed is an error. Raises SpaceError for a missing file, column or format, when
+    it is first read.
     """
 
     file: str
@@ -131,13 +143,48 @@ class Library:
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> list[Candidate]:
         """The candidates of the rows `indices` (from 0), in that order; invalid rows are left out.
 
-        Reads the file up to the last of them. Raises IndexError for a row that does not exist.
+        Reads the file up to the last of them unless it is held. Raises IndexError for a row that does not exist.
         """
         wanted = np.asarray(indices, dtype=np.int64)
         if not len(wanted):
             return []
         if wanted.min() < 0:
             raise IndexError("rows count from 0")
+        size = self.size
+        if wanted.max() >= size:
+            raise IndexError(f"row {wanted.max()} does not exist; {Path(self.file).name} has {size} rows")
+        if (held := self._held()) is not None:
+            return [found for row in wanted.tolist() if (found := held.candidate(row)) is not None]
+        if self.smiles is not None and size <= MOST_CELLS:
+            texts = held_texts(self.file, self.inputs[0], table.file_state(self.file)).take(wanted)
+            named = (canonical_smiles(text) for text in texts.to_pylist())
+            return [Candidate("molecule", {"smiles": smiles}) for smiles in named if smiles is not None]
+        return self._streamed(wanted)
+
+    def rows(self, indices: NDArray[np.int64] | None = None) -> Sequence[Candidate]:
+        """The candidates of the rows `indices` (of all by default): made one by one when the table is held (`Rows`).
+
+        Raises IndexError for a row that does not exist.
+        """
+        held = self._held()
+        if held is None:
+            return [c for block in self.iterate() for c in block] if indices is None else self.take(indices)
+        return Rows.of(held, np.arange(len(held)) if indices is None else indices)
+
+    def draw(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        seen: Collection[str],
+        feasible: Callable[[Candidate], bool] | None = None,
+    ) -> list[Candidate] | None:
+        """Draw as `sample` does, but none whose hash is in `seen` or that is not `feasible`; fewer when no more exist.
+
+        None for a library that is not held, which would have to be read again and again.
+        """
+        return None if (held := self._held()) is None else drawn(held, n, rng, seen, feasible)
+
+    def _streamed(self, wanted: NDArray[np.int64]) -> list[Candidate]:
         found: dict[int, Candidate | None] = {}
         targets = np.unique(wanted)
         start = 0
@@ -150,7 +197,7 @@ class Library:
             if high == len(targets):
                 rows = [found[i] for i in wanted.tolist()]
                 return [candidate for candidate in rows if candidate is not None]
-        raise IndexError(f"row {targets[-1]} does not exist; {Path(self.file).name} has {start} rows")
+        raise SpaceError(("file",), f"{self.file} became shorter while it was read. Leave it alone, or try again.")
 
     def names(self, indices: Sequence[int]) -> list[str]:
         """The `id` column's values at the rows `indices`, in that order; raises SpaceError without an `id`."""
@@ -167,6 +214,8 @@ class Library:
 
     def sample(self, n: int, rng: np.random.Generator) -> list[Candidate]:
         """Draw up to `n` distinct candidates, every row alike; fewer only when the library holds fewer."""
+        if (held := self._held()) is not None:
+            return drawn(held, n, rng, (), None)
         size = self.size
         order = rng.permutation(size) if size <= 4 * n or size <= 100_000 else rng.choice(size, 4 * n, replace=False)
         found: dict[Candidate, None] = {}
@@ -249,6 +298,12 @@ class Library:
         self._verify()
         return read_columns(self.file, self.inputs, table.file_state(self.file))
 
+    def _held(self) -> HeldTable | None:
+        """The table in memory; None for molecules and for large files."""
+        if self.smiles is not None or self.size * len(self.inputs) > MOST_CELLS:
+            return None
+        return held_table(self.file, self.inputs, table.file_state(self.file))
+
     def _blocks(self, batch: int) -> Iterator[Any]:
         self._verify()
         return table.read_batches(self.file, self.inputs, batch)
@@ -271,7 +326,7 @@ class Library:
             for block in self._blocks(batch):
                 yield block, self.candidates_of
             return
-        whole = _canonical(self.file, self.inputs[0], table.file_state(self.file))
+        whole = canonical_batch(self.file, self.inputs[0], table.file_state(self.file))
         for start in range(0, whole.num_rows, batch):
             yield whole.slice(start, batch), _from_canonical
 
@@ -305,25 +360,6 @@ def _molecule(row: int, text: str | None, skip: OnSkip | None) -> Candidate | No
         if skip is not None:
             skip(row, str(error))
         return None
-
-
-@lru_cache(maxsize=2)
-def _canonical(path: str, column: str, state: table.FileState) -> Any:
-    """A record batch of canonical SMILES (null for invalid rows) and of the reasons (null for valid ones)."""
-    import pyarrow as pa
-
-    smiles: list[str | None] = []
-    reasons: list[str | None] = []
-    for block in table.read_batches(path, [column]):
-        for text in block.column(0).to_pylist():
-            try:
-                smiles.append(read_smiles(text)[1])
-                reasons.append(None)
-            except InvalidCandidate as error:
-                smiles.append(None)
-                reasons.append(str(error))
-    arrays = [pa.array(smiles, pa.string()), pa.array(reasons, pa.string())]
-    return pa.RecordBatch.from_arrays(arrays, names=["smiles", "reason"])
 
 
 def _from_canonical(block: Any, skip: OnSkip | None) -> list[Candidate | None]:

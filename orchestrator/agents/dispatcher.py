@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a slot may take to list the answers on its node's disk.
 _LOOK_DEADLINE = 60.0
+#: From so many waiting decisions on, new ones are wanted by the half of them and no longer one by one.
+_LARGE = 8
 
 
 class Dispatcher(Agent):
@@ -145,10 +147,13 @@ class Dispatcher(Agent):
 
     def _say_what_is_missing(self, free: int) -> None:
         self._pace.slots = len(self._crew)
-        wanted = free + self._margin - self._db.ledger.count("queued")
+        margin, waiting = self._margin, self._db.ledger.count("queued")
+        wanted = free + margin - waiting
+        if free == 0 and margin >= _LARGE and 2 * waiting >= margin:
+            return  # many decisions at a time cost little more than one: ask when half of them are used up
         if wanted > 0:
             self._short_since = self._short_since or time.monotonic()
-            self.bus.publish(QueueShort(wanted, self._margin, len(self._crew)))
+            self.bus.publish(QueueShort(wanted, margin, len(self._crew)))
 
     @property
     def _margin(self) -> int:

@@ -17,6 +17,7 @@ from theoros.orchestrator.agents.messages import (
     ModelUpdated,
     Notice,
     StopRequested,
+    Withdrawn,
 )
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
@@ -32,7 +33,7 @@ SILENCE = 600.0
 class Steward(Agent):
     """Ends the campaign when a rule says so, and keeps it owned and alive until then."""
 
-    handles: ClassVar = (Decided, EvaluationStarted, EvaluationEnded, ModelUpdated, Exhausted, Notice)
+    handles: ClassVar = (Decided, EvaluationStarted, EvaluationEnded, ModelUpdated, Withdrawn, Exhausted, Notice)
 
     def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, tokens: Callable[[], list[str]]) -> None:
         super().__init__(bus)
@@ -53,7 +54,11 @@ class Steward(Agent):
             case Exhausted(reason=reason):
                 self._exhausted = reason
                 self._end_when_nothing_is_left()
-            case EvaluationEnded():
+            case Withdrawn():
+                self._exhausted = None
+            case EvaluationEnded(failure_class=failure):
+                if failure == "cancelled":  # given up for another: its place in the budget is free again
+                    self._exhausted = None
                 await self._check_stop_rules()
                 self._end_when_nothing_is_left()
             case ModelUpdated(error=error) if error is not None:

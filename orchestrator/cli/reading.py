@@ -12,19 +12,21 @@ Number = Annotated[int, typer.Option("--number", "-n", min=1, help="How many to 
 
 
 def status(database: Database = DEFAULT_DATABASE) -> None:
-    """All campaigns of the database: state, labels, cost, worker use, seconds per decision."""
+    """All campaigns: evaluations, cost, failures; who works now, rates, age of the queue, seconds per decision."""
     from rich.console import Console
 
     from theoros.db import Store
-    from theoros.orchestrator.report.final import print_table
-    from theoros.orchestrator.report.status import status_table
+    from theoros.orchestrator.report.final import print_rows
+    from theoros.orchestrator.report.status import DONE, NOW, status_rows
 
     with Store(database, read_only=True, create=False) as store:
-        print_table(Console(), status_table(store), f"Campaigns in {store.safe_url}")
+        rows, console = status_rows(store), Console()
+        print_rows(console, rows, DONE, f"Campaigns in {store.safe_url}")
+        print_rows(console, rows, NOW, "How they are doing")
 
 
 def show(name: Name, database: Database = DEFAULT_DATABASE) -> None:
-    """One campaign: its question, progress, failures, model and last events."""
+    """One campaign: its question, progress, pace, failures, model and last events."""
     from rich.console import Console
 
     from theoros.db import Store
@@ -39,11 +41,12 @@ def top(name: Name, number: Number = 10, database: Database = DEFAULT_DATABASE) 
     from rich.console import Console
 
     from theoros.db import Store
-    from theoros.orchestrator.report.best import best_labels
-    from theoros.orchestrator.report.final import print_table
+    from theoros.orchestrator.report.best import best_rows
+    from theoros.orchestrator.report.final import print_rows
 
     with Store(database, read_only=True, create=False) as store:
-        print_table(Console(), best_labels(store, name, number), f"The best of {name}")
+        columns, rows = best_rows(store, name, number)
+        print_rows(Console(), rows, columns, f"The best of {name}")
 
 
 def plot(name: Name, database: Database = DEFAULT_DATABASE, results: Results = DEFAULT_RESULTS) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from theoros.db import Store
+from theoros.db import Store, overview
 from theoros.orchestrator.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -25,24 +26,21 @@ def best_labels(store: Store, campaign: str, n: int = 10) -> pd.DataFrame:
     """
     import pandas as pd
 
-    card = scorecard(store, campaign)
-    labels = card.ranked(store.label_records(campaign))[:n]
-    predictions = store.predictions(campaign)
-    shown = list(dict.fromkeys((card.objective, *(c.output for c in card.constraints))))
-    rows = []
-    for label in labels:
-        predicted = {p.output: p for p in predictions.get(label.evaluation_id, ())}.get(card.objective)
-        rows.append(
-            {"candidate": label.candidate.text}
-            | {card.name_of(output): float(label.values[output]) for output in shown}
-            | {
-                "predicted": predicted.mean if predicted else float("nan"),
-                "±": predicted.std if predicted else float("nan"),
-                "label": label.sequence,
-                "cached": label.from_cache,
-            }
-        )
-    columns = ["candidate", *(card.name_of(output) for output in shown), "predicted", "±", "label", "cached"]
+    columns, rows = best_rows(store, campaign, n)
     table = pd.DataFrame(rows, columns=columns)
     table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
     return table
+
+
+def best_rows(store: Store, campaign: str, n: int = 10) -> tuple[list[str], list[dict[str, object]]]:
+    """The columns and rows of `best_labels`."""
+    card = scorecard(store, campaign)
+    shown = list(dict.fromkeys((card.objective, *(c.output for c in card.constraints))))
+    rows: list[dict[str, object]] = []
+    for label, beliefs in overview.best(store, campaign, card.ranking, n):
+        predicted = {belief.output: belief for belief in beliefs}.get(card.objective)
+        row: dict[str, object] = {"candidate": label.candidate.text}
+        row |= {card.name_of(output): float(label.values[output]) for output in shown}
+        row |= {"predicted": predicted.mean if predicted else math.nan, "±": predicted.std if predicted else math.nan}
+        rows.append(row | {"label": label.sequence, "cached": label.from_cache})
+    return ["candidate", *(card.name_of(output) for output in shown), "predicted", "±", "label", "cached"], rows

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from theoros.db import Store
+from theoros.db import Store, overview
 from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.scorecard import Scorecard
 
@@ -119,7 +119,8 @@ def _calibration(mean: Any, std: Any, observed: Any, path: Path) -> Path:
 def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | None:
     """Draw the best molecules with their values; None when the candidates are no molecules."""
     card = scorecard(store, campaign)
-    labels = [label for label in card.ranked(store.label_records(campaign)) if label.candidate.kind == "molecule"][:n]
+    best = overview.best(store, campaign, card.ranking, n)
+    labels = [label for label, _ in best if label.candidate.kind == "molecule"]
     if not labels:
         return None
     from rdkit import Chem

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from theoros.db import Store
+from theoros.db import Store, overview
+from theoros.db.pulse import Pulse
+from theoros.db.records import Progress
 from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.report.final import print_model
 
@@ -17,80 +20,72 @@ if TYPE_CHECKING:
 #: States of evaluations in the order in which they are shown.
 STATES = ("done", "running", "queued", "failed", "abandoned", "cancelled")
 
+#: How the columns of `status_table` are shown: what was done, and how it goes now.
+DONE = ("campaign", "goal", "state", "evaluations", "cost", "failures")
+NOW = ("campaign", "at work", "labels, 1 min", "labels, 1 h", "queue age", "worker use", "s per decision")
+
 
 def status_table(store: Store) -> pd.DataFrame:
-    """One row per campaign.
+    """One row per campaign, at a cost that does not grow with its history.
 
-    ``worker use`` is busy over available time between the first start and the last end of an evaluation;
-    ``s/decision`` the median seconds that a decision took.
+    ``evaluations`` by state; ``cost``; ``failures``: attempts that failed, by class; ``at work``: workers that have an
+    evaluation now; ``labels, 1 min`` and ``labels, 1 h``: of the last minute and hour; ``queue age``: seconds that the
+    oldest decision has waited for a worker, NaN when none waits; ``worker use``: busy over available time, lately;
+    ``s per decision``: the median over the last 1,000 evaluations. `theoros.db.pulse` says what lately is.
     """
     import pandas as pd
 
-    rows = []
+    table = pd.DataFrame(status_rows(store), columns=[*DONE, *NOW[1:]])
+    table.index = pd.RangeIndex(1, len(table) + 1, name="")
+    return table
+
+
+def status_rows(store: Store) -> list[dict[str, object]]:
+    """The rows of `status_table`."""
+    rows: list[dict[str, object]] = []
     for record in store.campaigns():
         card = scorecard(store, record.name)
-        progress = store.progress(record.name, card.cost_table)
-        decisions = store.decisions(record.name)
+        progress, pulse = store.progress(record.name, card.cost_table), overview.pulse(store, record.name)
         rows.append(
             {
                 "campaign": record.name,
                 "goal": f"{record.goal} {card.objective}",
                 "state": record.state,
-                "evaluations": ", ".join(f"{n} {state}" for state in STATES if (n := progress.total(state))),
+                "evaluations": _counts(progress),
                 "cost": round(float(progress.cost), 2),
-                "worker use": round(worker_use(store, record.name), 3),
-                "s/decision": float(decisions.drop_duplicates("sequence")["seconds"].median()),
+                "failures": _failures(pulse),
+                "at work": pulse.working,
+                "labels, 1 min": pulse.last_minute,
+                "labels, 1 h": pulse.last_hour,
+                "queue age": math.nan if pulse.queue_age is None else round(pulse.queue_age, 1),
+                "worker use": round(pulse.worker_use, 3),
+                "s per decision": pulse.decision_seconds,
             }
         )
-    table = pd.DataFrame(rows)
-    table.index = pd.RangeIndex(1, len(table) + 1, name="")
-    return table
-
-
-def worker_use(store: Store, campaign: str) -> float:
-    """Busy time over available time: workers seen, times the span from first start to last end. NaN before a label."""
-    import pandas as pd
-
-    attempts = store.attempts(campaign)
-    attempts = attempts[attempts["ended_at"].notna() & (attempts["wall_seconds"] > 0)] if len(attempts) else attempts
-    if not len(attempts):
-        return float("nan")
-    began = attempts["ended_at"] - pd.to_timedelta(attempts["wall_seconds"], unit="s")
-    span = (attempts["ended_at"].max() - began.min()).total_seconds()
-    return float(attempts["wall_seconds"].sum() / max(span * attempts["worker"].nunique(), 1e-9))
+    return rows
 
 
 def print_campaign(console: Console, store: Store, name: str) -> None:
-    """A campaign's question, progress, failures by class, model and last events."""
+    """A campaign's question, progress, pace, failures by class, model and last events."""
     record, card = store.campaign(name), scorecard(store, name)
-    progress = store.progress(name, card.cost_table)
+    progress, pulse = store.progress(name, card.cost_table), overview.pulse(store, name)
     reason = f" ({record.stop_reason})" if record.stop_reason else ""
     console.print(
         f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}",
         highlight=False,
         soft_wrap=True,
     )
-    for bound in card.constraints:
-        console.print(
-            f"  subject to {bound.output} {bound.op} {bound.bound:g} {card.units[bound.output]}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    lines = [f"subject to {c.output} {c.op} {c.bound:g} {card.units[c.output]}" for c in card.constraints]
     for fidelity in card.fidelities:
         counts = ", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n)
-        console.print(f"  {fidelity}: {counts or 'nothing asked yet'}", highlight=False, soft_wrap=True)
-    console.print(
-        f"  cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running, worker use "
-        f"{worker_use(store, name):.0%}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    failures: dict[str, int] = {}
-    for evaluation in store.evaluations(name, ["abandoned", "failed"]):
-        key = f"{evaluation.failure_class}: {(evaluation.message or '').splitlines()[0] if evaluation.message else ''}"
-        failures[key] = failures.get(key, 0) + 1
-    for key, n in sorted(failures.items(), key=lambda item: -item[1])[:5]:
-        console.print(f"  failed {n} x {key}", highlight=False, soft_wrap=True, markup=False)
+        lines.append(f"{fidelity}: {counts or 'nothing asked yet'}")
+    lines.append(f"cost {progress.cost:.4g}, {progress.active_seconds:.0f} s of running")
+    lines.append(_pace(pulse))
+    for failure, n in sorted(pulse.failures.items(), key=lambda item: -item[1])[:5]:
+        example = pulse.examples.get(failure, "").partition("\n")[0]
+        lines.append(f"failed {n} x {failure}" + (f", lately: {example}" if example else ""))
+    for line in lines:
+        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
     print_model(console, store, name)
     for event in store.events(name, limit=5):
         console.print(
@@ -99,3 +94,25 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
             soft_wrap=True,
             markup=False,
         )
+
+
+def _pace(pulse: Pulse) -> str:
+    facts = [
+        f"{pulse.working} workers at it",
+        f"{pulse.last_minute} labels in the last minute, {pulse.last_hour} in the last hour",
+    ]
+    if pulse.queue_age is not None:
+        facts.append(f"the oldest decision in the queue is {pulse.queue_age:.1f} s old")
+    if pulse.worker_use == pulse.worker_use:
+        facts.append(f"worker use {pulse.worker_use:.0%}")
+    if pulse.decision_seconds == pulse.decision_seconds:
+        facts.append(f"{pulse.decision_seconds:.3g} s a decision")
+    return "; ".join(facts)
+
+
+def _counts(progress: Progress) -> str:
+    return ", ".join(f"{n} {state}" for state in STATES if (n := progress.total(state)))
+
+
+def _failures(pulse: Pulse) -> str:
+    return ", ".join(f"{n} {name}" for name, n in sorted(pulse.failures.items(), key=lambda item: -item[1]))

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from theoros.db import Store
+from theoros.db import Store, campaigns, overview, pulse, tallies
+from theoros.db.ranking import Ranking
+
+RANKING = Ranking("y", True, "high", (("y", "<=", 9000.0),))
 
 MANY, CAMPAIGNS, FEW, WAITING = 20_000, 100, 10, 50
 ALL = MANY + CAMPAIGNS * FEW
@@ -64,6 +67,8 @@ def full(request, tmp_path_factory, new_postgres_database) -> Iterator[Store]:
         for name in ("big", "small"):
             decisions = [Make.decision(number) for number in range(WAITING)]
             store.enqueue(name, decisions, required_outputs=["y"])
+        for name in ("big", "small"):
+            store._write(lambda c, name=name: tallies.keep(c, campaigns.identify(c, name, lock=True), RANKING, every=1))
         store._write(lambda connection: connection.execute(text("ANALYZE")))
         yield store
 
@@ -122,6 +127,11 @@ QUERIES = {
     "claim, start, answer, fail": claim_and_answer,
     "count": lambda store: store.count("big", ["queued"]),
     "next sequence": lambda store: store.next_sequence("big"),
+    "progress": lambda store: store.progress("big", {"high": 1.0}),
+    "the best": lambda store: overview.best(store, "big", RANKING, 10),
+    "pulse": lambda store: overview.pulse(store, "big"),
+    "last model": lambda store: overview.last_model(store, "big"),
+    "last events": lambda store: store.events("big", limit=5),
     "heartbeat": lambda store: store.heartbeat(
         "small", store.acquire("small", host="h", pid=1, lease_seconds=0.0), attempt_tokens=["t1"]
     ),
@@ -129,7 +139,8 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("what", QUERIES)
-def test_what_is_asked_all_the_time_reads_no_table_whole(full, what):
+def test_what_is_asked_all_the_time_reads_no_table_whole(full, what, monkeypatch):
+    monkeypatch.setattr(pulse, "RECENT", 50)  # against a history of 20,000, as 1,000 are against a long one
     for plan in plans(full, lambda: QUERIES[what](full)):
         assert scans(plan) == [], plan
 
@@ -139,6 +150,19 @@ def test_the_queue_is_read_in_its_order_from_an_index_of_what_waits(full):
     assert len(chosen) == 1
     assert "Sort" not in chosen[0]
     assert "TEMP B-TREE" not in chosen[0]
+
+
+def test_the_labels_of_the_last_hour_are_read_from_an_index_of_what_was_done_when(full):
+    chosen = [plan for plan in plans(full, lambda: overview.pulse(full, "big")) if "ix_evaluations_done" in plan]
+    assert len(chosen) == 1
+
+
+def test_the_best_of_many_are_those_of_all(full):
+    with full.reading() as connection:
+        assert tallies.latest(connection, campaigns.identify(connection, "big")).sequence >= MANY
+    kept = [float(label.values["y"]) for label in full.label_records("big") if label.values["y"] <= 9000.0]
+    best = [float(label.values["y"]) for label, _ in overview.best(full, "big", RANKING, 10)]
+    assert best == sorted(kept, reverse=True)[:10]
 
 
 @pytest.mark.parametrize("full", ["postgresql"], indirect=True)

@@ -62,7 +62,15 @@ class Server:
         process.wait(30)
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+            except Exception:  # on a busy machine it may be about to run
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def end_connections(self) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -237,6 +245,7 @@ def test_a_claim_whose_server_lost_its_power_as_it_was_committed_is_made_again(s
             return
         lost.append(1.0)
         server.kill()
+        connection.dbapi_connection.close()
         threading.Timer(0.2, server.start).start()
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
@@ -348,6 +357,7 @@ SPEC = {
     "campaign": "branin",
     "question": {"minimize": "value"},
     "oracle": {"synthetic": {"function": "Branin", "delay": "0.2 s"}},
+    "acquisition": "random",
     "budget": {"labels": 20},
     "workers": {"slots": 2},
     "seed": 4,
@@ -364,7 +374,7 @@ def campaign(store, tmp_path, monkeypatch, request) -> Campaign:
 
 def require_all_labels_once(store: Store) -> None:
     assert store.campaign("branin").state == "finished"
-    assert [e.state for e in store.evaluations("branin")] == ["done"] * 20
+    assert [e.state for e in store.evaluations("branin") if e.state != "cancelled"] == ["done"] * 20
     answered = store.attempts("branin").query("state == 'done'")
     assert len(answered) == answered["evaluation_id"].nunique() == 20
 
@@ -432,7 +442,7 @@ def test_a_database_that_is_away_when_a_session_begins_or_ends_is_waited_for(ser
     assert back.startswith("the database is back after")
 
 
-SLOW = {"oracle": {"synthetic": {"function": "Branin", "delay": "1 s"}}, "acquisition": "random"}
+SLOW = {"oracle": {"synthetic": {"function": "Branin", "delay": "1 s"}}}
 
 
 @pytest.mark.parametrize("campaign", [SLOW], indirect=True, ids=["slots at work"])

@@ -18,6 +18,7 @@ from theoros.models.acquisition.ucb import UpperConfidenceBound
 from theoros.models.checks import check_acquisition
 from theoros.models.contract import OutcomeConstraint, Point, Prediction
 from theoros.models.surrogates.gaussian_process import GaussianProcess
+from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Parameters, Real
 
 
@@ -176,6 +177,22 @@ def test_a_label_lowers_the_integrated_variance_by_what_was_promised(make_proble
     assert drop == pytest.approx(float(promised.max()), rel=0.02)
 
 
+def test_a_batch_to_learn_from_is_what_one_choice_after_another_would_be(make_problem, label, square, rng):
+    """Greedy picks over the same references, each pending for the next."""
+    problem = make_problem(square, goal="learn")
+    dataset = label(problem, square.sample(12, rng), wave)
+    model, new = GaussianProcess().fit(problem, dataset, seed=0), square.sample(60, rng)
+    acquisition = IntegratedVariance()
+    picks = acquisition.batch(problem, model, dataset, [], new, 6, seed=0)
+    pending = []
+    for pick in picks:
+        values = acquisition.scorer(problem, model, dataset, pending, seed=0)(new)
+        values[[new.index(point.candidate) for point in pending]] = -np.inf
+        assert pick.value == pytest.approx(values.max(), rel=1e-3)
+        assert values[pick.place] == pytest.approx(values.max(), rel=1e-3)
+        pending.append(Point(new[pick.place], problem.target))
+
+
 def test_thompson_chooses_candidates_as_often_as_they_are_best(fitted):
     problem, model, dataset, new = fitted
     thompson = registry.acquisition("thompson")
@@ -184,6 +201,101 @@ def test_thompson_chooses_candidates_as_often_as_they_are_best(fitted):
     best = model.models[0].posterior.sample(inputs, 4096, seed=1).argmax(0)
     shares = np.bincount(best.numpy(), minlength=8) / 4096
     assert np.abs(np.bincount(picks, minlength=8) / 400 - shares).max() < 0.08
+
+
+@pytest.fixture
+def forest(square, make_problem, label, rng):
+    """(problem, model, dataset, new candidates): a random forest, which offers no posterior."""
+    problem = make_problem(square)
+    dataset = label(problem, square.sample(60, rng), wave)
+    return problem, RandomForest().fit(problem, dataset, seed=0), dataset, square.sample(80, rng)
+
+
+#: Every acquisition for optimisation that a random forest can serve.
+FOREST_ACQUISITIONS = [
+    name
+    for name, entry in registry.ACQUISITIONS.items()
+    if entry.needs <= registry.SURROGATES["random_forest"].provides
+]
+
+
+def test_a_forest_serves_all_that_need_no_posterior():
+    assert set(FOREST_ACQUISITIONS) == {"ei", "ucb", "thompson", "greedy", "std", "random"}
+
+
+@pytest.mark.parametrize("name", FOREST_ACQUISITIONS)
+def test_they_keep_the_contract_on_a_forest(forest, name):
+    problem, model, dataset, new = forest
+    assert check_acquisition(registry.acquisition(name), problem, model, dataset, new) == []
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_ei_is_the_closed_form_of_a_forests_mean_and_deviation(square, make_problem, label, at, rng, maximize):
+    problem = make_problem(square, maximize=maximize)
+    dataset = label(problem, square.sample(60, rng), wave)
+    model, new = RandomForest().fit(problem, dataset, seed=0), square.sample(80, rng)
+    prediction, sign = model.predict(at(problem, new)), 1 if maximize else -1
+    expected = expected_improvement(sign * prediction.mean[:, 0], prediction.std[:, 0], (sign * dataset.values).max())
+    score = registry.acquisition("ei").scorer(problem, model, dataset, [], seed=0)(new)
+    visible = expected > 1e-9
+    assert visible.sum() > 10
+    assert np.allclose(np.exp(score[visible]) * dataset.values.std(), expected[visible], rtol=1e-6)
+
+
+def test_ei_with_a_gaussian_process_is_log_ei_without_pending_points(fitted):
+    problem, model, dataset, new = fitted
+    ours, theirs = (registry.acquisition(n).scorer(problem, model, dataset, [], seed=0)(new) for n in ("ei", "log_ei"))
+    assert np.ptp((ours - theirs)[theirs > -20]) < 1e-6  # a constant: their units differ
+
+
+def test_greedy_takes_the_best_means(forest, at):
+    problem, model, dataset, new = forest
+    picks = registry.acquisition("greedy").batch(problem, model, dataset, [], new, 5, seed=0)
+    assert [pick.place for pick in picks] == np.argsort(-model.predict(at(problem, new)).mean[:, 0])[:5].tolist()
+
+
+@pytest.mark.parametrize("name", ["ei", "ucb", "thompson", "greedy"])
+def test_constraints_are_kept_with_a_forest_too(square, make_problem, label, rng, name):
+    problem = make_problem(square, outputs=("y", "risk"), constraints=(OutcomeConstraint("risk", "<=", 0.5),))
+    dataset = label(problem, square.sample(400, rng), lambda d: d["x"], lambda d: d["x"])
+    model, new = RandomForest().fit(problem, dataset, seed=0), square.sample(400, rng)
+    best = new[int(np.argmax(registry.acquisition(name).scorer(problem, model, dataset, [], seed=0)(new)))]
+    assert 0.4 < best.data["x"] < 0.56
+
+
+@pytest.mark.parametrize("surrogate", ["gp", "random_forest"])
+def test_a_thompson_batch_finds_the_optimum_when_little_is_uncertain(square, make_problem, label, rng, surrogate):
+    """One candidate in a hundred stands out, and all were labelled: it is the first pick of every seed."""
+    problem = make_problem(square)
+    candidates = square.sample(100, rng)
+    best = max(range(100), key=lambda i: candidates[i].data["x"])
+    peak = lambda d: d["x"] + 100 * (d["x"] == candidates[best].data["x"])  # noqa: E731
+    smooth = lambda d: 10 * d["x"]  # noqa: E731
+    dataset = label(problem, candidates, smooth if surrogate == "gp" else peak)
+    model = registry.surrogate(surrogate).fit(problem, dataset, seed=0)
+    thompson = registry.acquisition("thompson")
+    picks = [thompson.batch(problem, model, dataset, [], candidates, 3, seed=seed) for seed in range(20)]
+    share = np.mean([best in [pick.place for pick in batch] for batch in picks])
+    assert share >= 0.95
+
+
+def test_a_thompson_batch_picks_candidates_as_often_as_they_are_best(fitted):
+    problem, model, dataset, new = fitted
+    thompson = registry.acquisition("thompson")
+    first = [thompson.batch(problem, model, dataset, [], new[:8], 2, seed=s)[0].place for s in range(300)]
+    paths = model.paths("y", "truth", 4096, seed=1)(new[:8])
+    shares = np.bincount(paths.argmax(1), minlength=8) / 4096
+    assert np.abs(np.bincount(first, minlength=8) / 300 - shares).max() < 0.09
+
+
+def test_a_large_thompson_batch_is_of_many_minds(forest):
+    problem, model, dataset, new = forest
+    picks = registry.acquisition("thompson").batch(problem, model, dataset, [], new, 60, seed=0)
+    assert len({pick.place for pick in picks}) == 60
+    ranks = np.argsort(np.argsort(-registry.acquisition("greedy").scorer(problem, model, dataset, [], seed=0)(new)))
+    taken = ranks[[pick.place for pick in picks[:10]]]
+    assert sorted(taken) != list(range(10))  # the ten best means are what greed would take
+    assert taken.mean() < 25
 
 
 def test_one_thompson_scorer_is_one_function(fitted):

@@ -1,6 +1,7 @@
 """Decisions: greedy, aware of what is pending, reproducible, never twice the same."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from theoros.models import decide, registry
 from theoros.models.contract import Dataset, OutcomeConstraint, Point, Proposal, ProposalRequest
 from theoros.models.fidelity import LONGEST_RUN, choose_fidelity
 from theoros.models.surrogates.gaussian_process import GaussianProcess
+from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Categorical, Parameters, Real
 
 
@@ -144,6 +146,71 @@ def test_before_the_first_fit_proposals_are_taken_in_order(state, square, rng):
     chosen = decide.select(problem, proposals, dataset, None, acquisition, [], frozenset(), 2, seed=0)
     assert [c.point.candidate for c in chosen] == [p.candidate for p in proposals[:2]]
     assert all(c.value is None for c in chosen)
+
+
+class TestHundreds:
+    @pytest.fixture
+    def many(self, square, make_problem, label, rng):
+        problem = make_problem(square)
+        dataset = label(problem, square.sample(500, rng), wave)
+        return problem, dataset, RandomForest().fit(problem, dataset, seed=0), square.sample(1_000, rng)
+
+    @pytest.mark.parametrize("name", ["thompson", "ucb", "ei", "greedy", "std"])
+    def test_hundreds_of_decisions_take_about_a_second(self, many, name):
+        problem, dataset, model, new = many
+        proposals = [Proposal(c, "test") for c in new]
+        started = time.process_time()
+        chosen = decide.select(
+            problem, proposals, dataset, model, registry.acquisition(name), [], frozenset(), 300, seed=0
+        )
+        assert time.process_time() - started < 2
+        assert len({choice.point.candidate.hash for choice in chosen}) == 300
+
+    def test_a_batch_is_the_same_for_a_seed_and_shuns_what_was_asked_or_is_pending(self, many):
+        problem, dataset, model, new = many
+        proposals = [Proposal(c, "test") for c in new[:40]]
+        thompson = registry.acquisition("thompson")
+        free = decide.select(problem, proposals, dataset, model, thompson, [], frozenset(), 10, seed=3)
+        assert free == decide.select(problem, proposals, dataset, model, thompson, [], frozenset(), 10, seed=3)
+        pending = [choice.point for choice in free[:5]]
+        asked = {(choice.point.candidate.hash, "truth") for choice in free[5:]}
+        others = decide.select(problem, proposals, dataset, model, thompson, pending, asked, 40, seed=3)
+        assert len(others) == 30
+        assert not {c.point.candidate.hash for c in others} & {c.point.candidate.hash for c in free}
+
+    def test_a_batch_builds_one_scorer_at_most(self, many):
+        problem, dataset, model, new = many
+
+        class Counting(type(registry.acquisition("ei"))):
+            built = 0
+
+            def scorer(self, *arguments, **more):
+                type(self).built += 1
+                return super().scorer(*arguments, **more)
+
+        proposals = [Proposal(c, "test") for c in new]
+        decide.select(problem, proposals, dataset, model, Counting(), [], frozenset(), 100, seed=0)
+        assert Counting.built == 1
+
+    def test_each_choice_says_what_is_predicted_of_it(self, many):
+        problem, dataset, model, new = many
+        proposals = [Proposal(c, "test") for c in new]
+        chosen = decide.select(
+            problem, proposals, dataset, model, registry.acquisition("thompson"), [], frozenset(), 50, seed=0
+        )
+        prediction = model.predict([choice.point for choice in chosen])
+        assert [c.predictions["y"] for c in chosen] == list(
+            zip(prediction.mean[:, 0].tolist(), prediction.label_std[:, 0].tolist(), strict=True)
+        )
+        assert "chosen together" in chosen[0].reason
+
+    def test_a_process_takes_in_each_pick_of_a_large_batch(self, state, square, rng):
+        problem, dataset, model, acquisition = state
+        proposals = [Proposal(c, "test") for c in square.sample(256, rng)]
+        started = time.process_time()
+        chosen = decide.select(problem, proposals, dataset, model, acquisition, [], frozenset(), 64, seed=0)
+        assert time.process_time() - started < 5
+        assert len({choice.point.candidate.hash for choice in chosen}) == 64
 
 
 def test_the_random_control_takes_proposals_as_they_come(state, square, rng):

@@ -120,6 +120,37 @@ class TestLibraryRanking:
                 == []
             )
 
+    def test_draws_each_name_their_best_rows(self, table_library, make_problem, label):
+        """Two schools of thought about what is good are both heard."""
+        problem = make_problem(table_library)
+        rows = list(table_library.rows())
+        dataset = label(problem, rows[:20], lambda d: d["size"])
+
+        class Divided:
+            def paths(self, problem, model, dataset, n, *, seed):
+                return lambda cs: np.array([[c.data["size"] for c in cs], [-c.data["size"] for c in cs]])
+
+        request = ProposalRequest(
+            problem, 6, 0, frozenset(), score=np.zeros, model=object(), dataset=dataset, acquisition=Divided()
+        )
+        sizes = sorted(c.data["size"] for c in rows)
+        found = sorted(c.data["size"] for c in LibraryRanking().propose(request))
+        assert found == sizes[:3] + sizes[-3:]
+
+    def test_what_was_seen_costs_nothing_but_its_place(self, table_library, make_problem):
+        score = lambda cs: np.array([c.data["size"] for c in cs])  # noqa: E731
+        rows = sorted(table_library.rows(), key=lambda c: -c.data["size"])
+        seen = frozenset(c.hash for c in rows[:70])
+        request = ProposalRequest(make_problem(table_library), 4, 0, seen, score=score)
+        assert [c.hash for c in LibraryRanking().propose(request)] == [c.hash for c in rows[70:74]]
+
+    def test_a_nearly_exhausted_library_gives_up_its_last_rows(self, table_library, make_problem):
+        score = lambda cs: np.array([c.data["size"] for c in cs])  # noqa: E731
+        rows = list(table_library.rows())
+        seen = frozenset(c.hash for c in rows[:77])
+        request = ProposalRequest(make_problem(table_library), 10, 0, seen, score=score)
+        assert {c.hash for c in LibraryRanking(most=10).propose(request)} == {c.hash for c in rows[77:]}
+
     def test_it_refuses_an_open_space(self, square, make_problem):
         with pytest.raises(ValueError, match="ranks a finite library"):
             LibraryRanking().propose(ProposalRequest(make_problem(square), 4, 0, frozenset()))

@@ -64,6 +64,15 @@ def test_the_defaults_go_together_in_every_space(
         assert not registry.proposer(registry.initial_proposer(problem)).needs_model
 
 
+@pytest.mark.parametrize("goal", ["optimize", "learn"])
+@pytest.mark.parametrize("name", list(registry.SURROGATES))
+def test_every_surrogate_has_an_acquisition_that_goes_with_it(square, molecules, make_problem, goal, name):
+    space = square if "parameters" in registry.SURROGATES[name].kinds else molecules
+    acquisition = registry.default_acquisition(make_problem(space, goal=goal), name)
+    assert acquisition != "random"
+    registry.compatible(name, acquisition, goal)
+
+
 def test_an_acquisition_of_another_goal_is_refused():
     with pytest.raises(ValueError, match=r"serves the goal 'learn'.*Use one of 'log_ei'"):
         registry.compatible("gp", "integrated_variance", "optimize")
