@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from theoros.workers.sandbox import OracleDidNotStart, Sandbox
 class OracleSlot:
     """Holds a warm oracle. Ray never retries for it: the database decides what is tried again.
 
-    It runs with two threads, one for the evaluation and one for `cancel`.
+    It runs with some threads: one evaluates, another group of evaluations may wait for it, and `cancel` has to get in.
     """
 
     def __init__(self, oracle: Mapping[str, Any], resources: Mapping[str, Any], spool_folder: str) -> None:
@@ -28,6 +29,7 @@ class OracleSlot:
         self._sandbox = Sandbox(oracle, Resources(**resources), self._spool)
         self._current: str | None = None
         self._cancelled: set[str] = set()
+        self._turn = threading.Lock()
 
     def place(self) -> tuple[str, str, int]:
         """Where the slot is: Ray's id of its node, host and process. Answers as soon as the slot has found a place."""
@@ -44,6 +46,10 @@ class OracleSlot:
         the outcome ``cancelled``, and so has what follows an evaluation whose oracle could not be started again.
         """
         self.discard(forget)
+        with self._turn:
+            return self._evaluate_all(requests)
+
+    def _evaluate_all(self, requests: list[EvaluationRequest]) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for request in requests:
             if request.token in self._cancelled:
@@ -52,7 +58,7 @@ class OracleSlot:
             outcomes.append(self._evaluate(request))
             if outcomes[-1].failure_class == "infrastructure":
                 break
-        self._cancelled.clear()
+        self._cancelled -= {request.token for request in requests}
         skipped = requests[len(outcomes) :]
         return outcomes + [without_answer(request, "cancelled", "its worker can't work") for request in skipped]
 
@@ -161,7 +167,7 @@ def start_slot(oracle: Mapping[str, Any], resources: Resources, spool_folder: Pa
         "resources": dict(resources.custom),
         "max_restarts": 0,
         "max_task_retries": 0,
-        "max_concurrency": 2,
+        "max_concurrency": 4,
     }
     if resources.memory:
         options["memory"] = resources.memory

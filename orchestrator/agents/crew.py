@@ -33,13 +33,17 @@ _GLANCE = 0.2
 class Slot:
     """A slot as the orchestrator sees it: its actor, where that is, and the attempts it works on.
 
-    `done` are tokens whose answers the database has, so that the slot may remove them from its node's disk.
+    It works on its `groups` of claims one after the other. While it is `alone` it gets no further one, and `asked`
+    counts the groups that its actor has now. `done` are tokens whose answers the database has, so that the slot may
+    remove them from its node's disk.
     """
 
     name: str
     resources: Resources
     actor: SlotActor | None = None
-    claims: tuple[Claim, ...] = ()
+    groups: list[tuple[Claim, ...]] = field(default_factory=list)
+    alone: bool = False
+    asked: int = 0
     done: list[str] = field(default_factory=list)
     starts: int = 0
     node: str | None = None
@@ -48,9 +52,18 @@ class Slot:
     opening: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
+    def claims(self) -> list[Claim]:
+        """Everything that it has been given."""
+        return [claim for group in self.groups for claim in group]
+
+    @property
     def free(self) -> bool:
         """Whether it could begin an evaluation now."""
-        return self.ready and not self.claims
+        return self.ready and not self.groups
+
+    def takes(self, groups: int) -> bool:
+        """Whether it may be given a group of claims when none shall have more than so many."""
+        return self.ready and not self.alone and len(self.groups) < groups
 
 
 class Crew:

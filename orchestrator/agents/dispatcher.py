@@ -38,8 +38,11 @@ if TYPE_CHECKING:
 
 #: Seconds that a slot may take to list the answers on its node's disk.
 _LOOK_DEADLINE = 60.0
+#: Seconds between two looks for retries that were not due at the last one.
+_LOOK_AGAIN = 5.0
 #: From so many waiting decisions on, new ones are wanted by the half of them and no longer one by one.
 _LARGE = 8
+_GLANCE = 0.05
 
 
 class Dispatcher(Agent):
@@ -131,14 +134,17 @@ class Dispatcher(Agent):
             self._wanted.clear()
 
     async def _fill(self) -> None:
-        free = [slot for slot in self._crew.slots if slot.free]
-        if free and not self._crew.making_room and (waiting := self._db.ledger.ready()):
-            share = 1 if self._one_by_one else self._pace.at_once(waiting, len(free))
-            claims = await self._db.claim([slot.name for _ in range(share) for slot in free])
-            for slot in free:
-                if own := tuple(claim for claim in claims if claim.worker == slot.name):
-                    slot.claims = own
-                    self._watch(self._work(slot, own), self._attempts)
+        groups = 1 if self._one_by_one else self._pace.groups
+        taking = sorted((slot for slot in self._crew.slots if slot.takes(groups)), key=lambda slot: len(slot.groups))
+        if taking and not self._crew.making_room and (waiting := self._db.ledger.ready()):
+            share = 1 if self._one_by_one else self._pace.at_once(waiting, len(taking))
+            given: dict[str, list[Claim]] = {}
+            for claim in await self._db.claim([slot.name for _ in range(share) for slot in taking]):
+                given.setdefault(claim.worker, []).append(claim)
+            for slot in taking:
+                if slot.name in given:
+                    slot.groups.append(tuple(given[slot.name]))
+                    self._watch(self._work(slot, slot.groups[-1]), self._attempts)
         if not self._stopping:
             self._say_what_is_missing(sum(slot.free for slot in self._crew.slots))
         for slot in self._crew.slots:
@@ -243,15 +249,30 @@ class Dispatcher(Agent):
         for claim in claims:
             self.bus.publish(EvaluationStarted(claim.sequence, claim.evaluation_id, claim.worker))
         fresh = [claim for claim in claims if not self._history.knows(claim.evaluation_id)]
-        for group in [fresh, *([claim] for claim in claims if claim not in fresh)]:
-            if group:
-                outcomes = await self._ask(slot, group)
-                ends = await asyncio.gather(*map(self._store, group, outcomes))
-                self._tell(slot, list(zip(group, outcomes, ends, strict=True)))
-        slot.claims = ()
-        if not self._stopping:
+        if fresh:
+            await self._evaluate(slot, fresh)
+        for claim in claims:
+            if claim not in fresh:
+                await self._alone(slot, claim)
+        slot.groups.remove(claims)
+        if not self._stopping and not slot.groups:
             self._crew.restore(slot)
         self.fill()
+
+    async def _alone(self, slot: Slot, claim: Claim) -> None:
+        """Have a slot that does nothing else evaluate what has failed before."""
+        while slot.alone or slot.asked:
+            await asyncio.sleep(_GLANCE)
+        slot.alone = True
+        try:
+            await self._evaluate(slot, [claim])
+        finally:
+            slot.alone = False
+
+    async def _evaluate(self, slot: Slot, claims: list[Claim]) -> None:
+        outcomes = await self._ask(slot, claims)
+        ends = await asyncio.gather(*map(self._store, claims, outcomes))
+        self._tell(slot, list(zip(claims, outcomes, ends, strict=True)))
 
     def _tell(self, slot: Slot, ends: list[tuple[Claim, Outcome, tuple[bool, str | None]]]) -> None:
         for claim, outcome, (ended, failure_class) in ends:
@@ -281,26 +302,34 @@ class Dispatcher(Agent):
                 return [without_answer(r, "cancelled", "no larger worker was ready for it") for r in requests]
         if slot.actor is None or not slot.ready:  # lost between the claim and now
             return [without_answer(request, "cancelled", "its worker was lost before it began") for request in requests]
-        node = slot.node
+        actor, node = slot.actor, slot.node
         forget, slot.done = slot.done, []
         # The sandbox keeps the deadline; this one is for a slot that does not answer at all.
-        patience = self._plan.resources.timeout * len(requests) + START_DEADLINE
+        patience = self._plan.resources.timeout * len(slot.claims) + START_DEADLINE
+        slot.asked += 1
         try:
-            outcomes: list[Outcome] = await asyncio.wait_for(slot.actor.evaluate(requests, forget), patience)
+            outcomes: list[Outcome] = await asyncio.wait_for(actor.evaluate(requests, forget), patience)
         except (ray.exceptions.RayError, TimeoutError) as error:
             failure = loss(error)
-            self._crew.replace(slot, str(failure))
+            self._replace(slot, actor, str(failure))
             found = await self._on_disk(node, {request.token for request in requests})
             return [
                 found.get(request.token) or without_answer(request, failure.failure_class, str(failure))
                 for request in requests
             ]
+        finally:
+            slot.asked -= 1
         for outcome in outcomes:
             if outcome.unspooled:
                 self.bus.publish(Notice("not_durable", f"an answer could not be kept on disk: {outcome.unspooled}"))
             if outcome.failure_class == "infrastructure":  # the worker lives and can't work: try it elsewhere
-                self._crew.replace(slot, outcome.message)
+                self._replace(slot, actor, outcome.message)
         return outcomes
+
+    def _replace(self, slot: Slot, actor: SlotActor, why: str) -> None:
+        """Put another actor in the place of one that failed, unless that has been done for another group already."""
+        if slot.actor is actor:
+            self._crew.replace(slot, why)
 
     async def _store(self, claim: Claim, outcome: Outcome) -> tuple[bool, str | None]:
         """Write the outcome; returns whether the evaluation has ended for good, and with which failure."""

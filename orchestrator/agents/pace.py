@@ -14,6 +14,10 @@ _BURST = 4
 #: is not slowed down by what it takes to ask it; and never more than this.
 _AT_ONCE_SECONDS = 0.05
 MOST_AT_ONCE = 32
+#: Evaluations that are all shorter than this (seconds) are given to a slot before it is free.
+_SOON = 1.0
+#: How fast a long evaluation is forgotten: a factor for each later one.
+_FADING = 0.98
 
 
 @dataclass
@@ -28,11 +32,13 @@ class Pace:
     slots: int
     guided: bool = True
     evaluation: float | None = None
+    longest: float = 0.0
     decision: float | None = None
 
     def evaluated(self, seconds: float) -> None:
         """An evaluation took so long."""
         self.evaluation = _mean(self.evaluation, seconds)
+        self.longest = max(seconds, _FADING * self.longest)
 
     def decided(self, seconds: float) -> None:
         """Decisions were wanted, and came so much later."""
@@ -46,6 +52,13 @@ class Pace:
         used_up = self.slots * self.decision / max(self.evaluation, 1e-3)
         most = self.slots * (1 if self.guided else 2 * MOST_AT_ONCE)
         return max(1, min(math.ceil(_BURST * used_up), most))
+
+    @property
+    def groups(self) -> int:
+        """Groups of evaluations that a slot should have: one to work on and, where all are over soon, one that waits
+        there, so that the next begins at once and not when the last answer has come home.
+        """
+        return 2 if self.evaluation is not None and self.longest < _SOON else 1
 
     def at_once(self, waiting: int, free: int) -> int:
         """Evaluations that each of `free` slots should be given now, of those that are `waiting`."""

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +17,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 
+from tests.db.breaker import Breaker, Death
 from tests.db.conftest import Make
 from theoros.db import CampaignOwned, ModelVersionRecord, OwnershipLost, Store
 from theoros.db.clock import now
@@ -35,47 +35,6 @@ _numbers = itertools.count()
 campaigns = st.sampled_from(["a", "b"])
 recent = st.integers(0, 7)  # an attempt, counted back from the last one
 times = st.sampled_from([NOW, LATER])
-
-
-class Death(Exception):
-    """The process ended here."""
-
-
-class Breaker:
-    """Lets the process die at a statement of its transaction, counted from 1, or (0) as it commits."""
-
-    def __init__(self) -> None:
-        self._at: int | None = None
-        self._closes = False
-        self._seen = 0
-
-    def watch(self, store: Store) -> None:
-        event.listen(store._engine, "before_cursor_execute", lambda connection, *_: self._statement(connection))
-        event.listen(store._engine, "commit", self._commit)
-
-    @contextlib.contextmanager
-    def armed(self, at: int, closes: bool) -> Iterator[None]:
-        """`closes`: the connection breaks, and the server finds out; else whoever asks for the statement dies."""
-        self._at, self._closes, self._seen = at, closes, 0
-        try:
-            yield
-        finally:
-            self._at = None
-
-    def _statement(self, connection: Any) -> None:
-        self._seen += 1
-        if self._at == self._seen:
-            self._die(connection)
-
-    def _commit(self, connection: Any) -> None:
-        if self._at == 0:
-            self._die(connection)
-
-    def _die(self, connection: Any) -> None:
-        self._at = None
-        if not self._closes:
-            raise Death
-        connection.connection.dbapi_connection.close()
 
 
 @dataclass
@@ -369,7 +328,9 @@ class QueueMachine(RuleBasedStateMachine):
                 states[row.name][row.id] = "poison" if row.failure_class == "poison" else row.state
                 assert row.sequence == len(states[row.name]), "they are numbered one by one"
                 assert row.labels == (row.state == "done")
-            attempts = {row.token: row for row in connection.execute(_ATTEMPTS.where(_CAMPAIGN >= self.first))}
+            attempts = {
+                row.token: row for row in connection.execute(_ATTEMPTS.where(Evaluation.campaign_id >= self.first))
+            }
         for name, model in names.items():
             assert states[name] == model.states
         assert {token: row.state for token, row in attempts.items()} == {t: a.state for t, a in self.tries.items()}
@@ -397,7 +358,6 @@ _EVALUATIONS = text(
     "(SELECT COUNT(*) FROM labels l WHERE l.id = e.label_id) AS labels "
     "FROM evaluations e JOIN campaigns c ON c.id = e.campaign_id WHERE c.name IN (:a, :b) ORDER BY e.sequence"
 )
-_CAMPAIGN = Evaluation.campaign_id
 _ATTEMPTS = select(Attempt.token, Attempt.state, (Attempt.lease_expires_at <= now()).label("expired")).join(Evaluation)
 
 
