@@ -134,7 +134,9 @@ class Dispatcher(Agent):
             self._wanted.clear()
 
     async def _fill(self) -> None:
-        groups = 1 if self._one_by_one else self._pace.groups
+        # What waits at a slot can't be taken back: so only where no model would, or where the campaign looks ahead.
+        ahead = not self._pace.guided or self._plan.lookahead is not None
+        groups = self._pace.groups if ahead and not self._one_by_one else 1
         taking = sorted((slot for slot in self._crew.slots if slot.takes(groups)), key=lambda slot: len(slot.groups))
         if taking and not self._crew.making_room and (waiting := self._db.ledger.ready()):
             share = 1 if self._one_by_one else self._pace.at_once(waiting, len(taking))
