@@ -36,7 +36,8 @@ types: $(INSTALLED)
 	for file in __init__.py py.typed; do ln -s ../../../front/$$file build/types/theoros/$$file; done
 	MYPYPATH=build/types $(BIN)/mypy --package theoros
 
-bench: $(INSTALLED)
+bench: $(INSTALLED)  ## every measurement beside its peers, which this installs; hours
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[xtb,dev,bench]'
 	$(BIN)/python -m benchmarks
 
 clean:

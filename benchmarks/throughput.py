@@ -5,8 +5,7 @@
 The whole path is: decide (at random), queue, dispatch, evaluate, keep the answer. The oracle answers at once; a second
 one takes 0.1 s, so that no engine can hide the way to the next evaluation by handing out several at once. The rate is
 `n` over the time from the first evaluation's beginning to the moment when the last answer was kept; gaps are read from
-what the oracle itself wrote down, and for Theoros also from the database (`db_gap_*`: from the commit of an answer to
-the commit of the claim that follows on its worker; an answer or a group of answers that were handed out together).
+what the oracle itself wrote down.
 
 Peers: Colmena with its own executor, in threads and in processes, whose answers its user appends to a file of JSON
 lines (nothing of it is durable), or flushes to the disk one by one (its queue is lost still); Optuna with a process for
@@ -28,7 +27,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from benchmarks import logbook
 from benchmarks.surroundings import apart, database
@@ -64,11 +62,10 @@ class Task:
 
 
 class Kept(NamedTuple):
-    """How many answers were kept, when the last was (s since 1970), and gaps by the engine's own record."""
+    """How many answers were kept, and when the last was (s since 1970)."""
 
     stored: int
     finished: float
-    gaps: tuple[float, ...] = ()
 
 
 class AtRandom:
@@ -110,17 +107,7 @@ def by_theoros(task: Task) -> Kept:
     campaign.close()
     ray.shutdown()
     done = attempts[attempts["state"] == "done"]
-    return Kept(len(done), done["ended_at"].max().timestamp(), tuple(gaps_in_database(done)))
-
-
-def gaps_in_database(attempts: pd.DataFrame) -> np.ndarray:
-    """Seconds from `ended_at` of what a worker was given last to `claimed_at` of what it was given next."""
-    found = []
-    for _, own in attempts.sort_values("claimed_at").groupby("worker"):
-        ended_before = own["ended_at"].cummax().shift()
-        gap = (own["claimed_at"] - ended_before).dt.total_seconds()
-        found.append(gap[gap >= 0].to_numpy())
-    return np.concatenate(found) if found else np.empty(0)
+    return Kept(len(done), done["ended_at"].max().timestamp())
 
 
 def by_colmena_threads(task: Task) -> Kept:
@@ -184,7 +171,7 @@ def measure(method: Method, backend: str, n: int, slots: int, seed: int, seconds
     if kept.stored != n:
         raise RuntimeError(f"{kept.stored} of {n} answers were kept")
     figures = {"per_second": n / (kept.finished - log["began"].min()), "whole_s": whole}
-    figures |= milliseconds("gap", logbook.gaps(log)) | milliseconds("db_gap", np.array(kept.gaps))
+    figures |= milliseconds("gap", logbook.gaps(log))
     rounded = {key: "" if np.isnan(value) else round(value, 3) for key, value in figures.items()}
     return {"calls": len(log), **rounded, "durable": method.durable[backend], "load": round(load, 1)}
 

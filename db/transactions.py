@@ -27,6 +27,7 @@ _PAUSES = (0.02, 0.1, 0.4, 1.0)  # before each repetition
 _TRANSIENT = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the server has undone everything
 _CLOSING = frozenset({"57P01", "57P02", "57P03"})  # the server stops, crashed, or starts
 _STANDBY, _DISK_FULL, _FUTURE = "25006", "53100", "22023"
+_NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"})  # the disk is full, or a quota
 _NUMBER = text(
     "SELECT txid_current_if_assigned(), timeline_id || '/' || checkpoint_lsn FROM pg_control_checkpoint() "
     "WHERE txid_current_if_assigned() IS NOT NULL"
@@ -119,9 +120,10 @@ def explained(error: DBAPIError, url: str) -> Exception:
             f"The database {url} takes no writes now. It is a standby, or its administrator made it read-only. "
             "Connect to the primary server, or wait until this one is it."
         )
-    if state == _DISK_FULL or "disk is full" in said:
+    if state == _DISK_FULL or getattr(error.orig, "sqlite_errorname", "") in _NO_ROOM:
         return DatabaseFull(
-            f"The disk of the database {url} is full, so nothing was written. Make room there; nothing else is needed."
+            f"The disk of the database {url} is full, or a quota on it is used up, so nothing was written. "
+            "Make room there; nothing else is needed."
         )
     if "database is locked" in said:
         return DatabaseBusy(

@@ -141,8 +141,11 @@ class Dispatcher(Agent):
         if taking and not self._crew.making_room and (waiting := self._db.ledger.ready()):
             share = 1 if self._one_by_one else self._pace.at_once(waiting, len(taking))
             given: dict[str, list[Claim]] = {}
-            for claim in await self._db.claim([slot.name for _ in range(share) for slot in taking]):
+            claims = await self._db.claim([slot.name for _ in range(share) for slot in taking])
+            for claim in claims:
                 given.setdefault(claim.worker, []).append(claim)
+            if len(claims) < min(waiting, share * len(taking)) and not self._waits:
+                self._later(_LOOK_AGAIN)  # some wait for a time that an earlier session, or another clock, has set
             for slot in taking:
                 if slot.name in given:
                     slot.groups.append(tuple(given[slot.name]))

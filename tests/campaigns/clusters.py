@@ -77,21 +77,11 @@ class JobServer(Family):
         """Start it, and wait until it takes jobs."""
         options = head_options() | {"--port": "0", "--num-cpus": "3"}
         self._url = f"http://127.0.0.1:{options['--dashboard-port']}"
+        command = [str(BIN / "ray"), "start", "--head", "--block", "--disable-usage-stats"]
+        command += itertools.chain(*options.items())
         log = Path(self.temporary) / "head.log"
         with log.open("w") as file:
-            head = subprocess.Popen(
-                [
-                    BIN / "ray",
-                    "start",
-                    "--head",
-                    "--block",
-                    "--disable-usage-stats",
-                    *itertools.chain(*options.items()),
-                ],
-                env=self.environment,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
+            head = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
 
         def ready() -> bool:
             assert head.poll() is None, log.read_text()
@@ -138,7 +128,7 @@ def free_ports(n: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 
 import psycopg
 import pytest
@@ -10,7 +12,7 @@ from sqlalchemy import insert, text
 
 from theoros.db import engine as engines
 from theoros.db.clock import now
-from theoros.db.errors import DatabaseBusy
+from theoros.db.errors import DatabaseBusy, DatabaseFull
 from theoros.db.schema import Candidate
 
 
@@ -68,6 +70,45 @@ def test_a_lock_that_another_process_keeps_is_told(url, monkeypatch):
         other.execute("ROLLBACK")
         other.close()
         store.create_campaign("one", goal="learn", spec={}, seed=0)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+def test_a_server_whose_disk_is_full_is_told_from_one_that_is_away(store):
+    def work(connection):
+        keep(connection, "half")
+        connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'No space left' USING ERRCODE = '53100'; END $$"))
+
+    with pytest.raises(DatabaseFull, match="Make room there"):
+        store._write(work)
+    assert store.query("SELECT * FROM candidates").empty
+
+
+FILL = """
+import resource, sys
+from theoros.db import Store
+from theoros.db.errors import DatabaseFull
+store = Store(sys.argv[1])
+size = 300_000
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+told = 0
+for number in range(60):
+    try:
+        store.add_event("reactor", "note", f"{number} " + 10_000 * "x")
+    except DatabaseFull:
+        told += 1
+        size += 200_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        store.add_event("reactor", "note", f"{number} " + 10_000 * "x")
+print(told)
+"""
+
+
+@pytest.mark.parametrize("backend", ["sqlite"])
+def test_a_quota_that_is_used_up_loses_nothing_and_what_is_repeated_happens_once(store, campaign, url):
+    done = subprocess.run([sys.executable, "-c", FILL, url], capture_output=True, text=True, check=True)
+    assert int(done.stdout) >= 1
+    assert [int(event.message.split()[0]) for event in store.events(campaign)] == list(range(60))
+    assert store.query("PRAGMA integrity_check").iloc[0, 0] == "ok"
 
 
 def test_the_clock_is_the_databases_in_utc_and_milliseconds(store):

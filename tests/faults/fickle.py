@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-
 from wave import Wave
 
 from theoros.oracles import Answer, Candidate

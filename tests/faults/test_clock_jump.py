@@ -69,10 +69,10 @@ def test_an_orchestrator_and_workers_whose_clocks_jump_keep_their_leases(postgre
     environment = os.environ | {
         "PYTHONPATH": path,
         "JUMP_FILE": str(tmp_path / "jump"),
-        "THEOROS_DATABASE": postgres_url,
     }
+    command = [THEOROS, "run", "c.yaml", "--database", postgres_url]
     with Store(postgres_url) as store:
-        driver = subprocess.Popen([THEOROS, "run", "c.yaml"], cwd=tmp_path, env=environment)
+        driver = subprocess.Popen(command, cwd=tmp_path, env=environment)
         try:
             while not any(campaign.name == "hours" for campaign in store.campaigns()):
                 assert driver.poll() is None
