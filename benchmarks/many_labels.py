@@ -248,12 +248,12 @@ def size_gb(store: Store) -> float:
 
 
 def commands(url: str) -> dict[str, float]:
-    """Seconds of each command as a person waits for it: the first time, and the best of three more."""
+    """Seconds of each command as a person waits for it: the first time, and the best of eight more."""
     theoros = Path(sys.executable).with_name("theoros")
     figures = {}
     for command in (("status",), ("show", NAME), ("top", NAME)):
         seconds = []
-        for _ in range(4):
+        for _ in range(9):
             started = time.perf_counter()
             done = subprocess.run([theoros, *command, "-d", url], capture_output=True, text=True, check=False)
             seconds.append(time.perf_counter() - started)
