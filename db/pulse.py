@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal_column, select
 
 from theoros.db import queue, tallies
 from theoros.db.attempts import POISON
@@ -107,7 +107,7 @@ def _queue_age(connection: Connection, mine: ColumnElement[bool]) -> float | Non
     return None if age is None else max(0.0, float(age))
 
 
-def _examples(tries: Sequence[Row[Any]]) -> dict[str, str]:
+def _examples(tries: Sequence[Any]) -> dict[str, str]:
     return {
         row.exit_class or "unknown": row.message or ""
         for row in sorted(tries, key=lambda row: row.id)
@@ -115,7 +115,7 @@ def _examples(tries: Sequence[Row[Any]]) -> dict[str, str]:
     }
 
 
-def _worker_use(connection: Connection, mine: ColumnElement[bool], following: int, tries: Sequence[Row[Any]]) -> float:
+def _worker_use(connection: Connection, mine: ColumnElement[bool], following: int, tries: Sequence[Any]) -> float:
     """Worker use from the `tries` at the last evaluations, and from more where there are many workers."""
     size = RECENT
     workers = len({row.worker for row in tries})
@@ -128,7 +128,7 @@ def _worker_use(connection: Connection, mine: ColumnElement[bool], following: in
     return busy_share(spells, whole=following - size <= 1)
 
 
-def _tries(connection: Connection, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
+def _tries(connection: Connection, condition: ColumnElement[bool]) -> Sequence[Any]:
     """The attempts at some evaluations. The failed ones are picked here: a database would rather look for them among
     those of all times.
     """
@@ -149,7 +149,7 @@ def _tries(connection: Connection, condition: ColumnElement[bool]) -> Sequence[R
     return connection.execute(query).all()
 
 
-def _spell(row: Row[Any], moment: float) -> Spell | None:
+def _spell(row: Any, moment: float) -> Spell | None:
     """When a worker was busy with an attempt; with one that runs, until now."""
     if row.state == "running":
         return Spell(row.worker, row.claimed_at.timestamp(), moment)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from theoros.db import attempts, campaigns, labels, migrate, model_log, ownership, queue, reading, wide
+from theoros.db import attempts, campaigns, labels, migrate, model_log, ownership, queue, reading, tallies, wide
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts
 from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
 from theoros.db.errors import AttemptNotFound, DatabaseNotFound, StoreReadOnly
+from theoros.db.ranking import Ranking
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
@@ -360,6 +361,13 @@ class Store(Tables):
         """Counts, money and time; `costs` are the relative costs of the fidelities, for what is still open."""
         with self.reading() as connection:
             return progress_of.progress(connection, campaigns.identify(connection, name), costs)
+
+    def keep_tally(self, name: str, ranking: Ranking, *, owner: str | None = None) -> bool:
+        """Sum up what has settled since the last tally, if that is much, so that reading need not; see `tallies`.
+
+        Returns whether there was so much that there may be more.
+        """
+        return self._write(lambda c: tallies.keep(c, self._owned(c, name, owner, lock=True), ranking))
 
     # ------------------------------------------------------------------------------------------- model versions
 

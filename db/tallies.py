@@ -22,7 +22,7 @@ from theoros.db.schema import OPEN, Attempt, Evaluation, Tally
 
 EVERY = 5_000  # evaluations between two tallies
 FARTHEST = 20_000  # evaluations that one transaction goes through
-MOST_PENDING = 1_000
+MOST_PENDING = 5_000
 KEPT = 100  # best labels that a tally knows
 
 _UNSETTLED = or_(Evaluation.state.in_(OPEN), and_(Evaluation.state == "abandoned", Evaluation.failure_class == POISON))

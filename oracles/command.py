@@ -81,7 +81,9 @@ class CommandOracle:
         self._folder = (base or Path.cwd()).resolve()
         self._exit_codes = _exit_codes(exit_codes)
         self._environment = {str(key): str(value) for key, value in (environment or {}).items()}
-        self.fidelities = _fidelities(fidelities, {"command": list(command), "environment": self._environment})
+        units = {output: quantity.unit for output, quantity in self.outputs.items()}
+        common = {"command": list(command), "environment": self._environment, "units": units}
+        self.fidelities = _fidelities(fidelities, common)
         self._check_placeholders()
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:

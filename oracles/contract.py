@@ -104,8 +104,9 @@ def cache_key(
 def checked_values(outputs: Mapping[str, Quantity], answer: Answer) -> dict[str, NDArray[np.float64]]:
     """Hold an answer against its declaration.
 
-    Returns the values as float64 arrays of the declared shapes, scalars as shape ``()``. Raises BadAnswer naming the
-    output for a missing or undeclared one, a wrong shape, or a value that is not finite.
+    Returns the values as float64 arrays of the declared shapes, scalars as shape ``()``. A Pint quantity is converted
+    to the declared unit. Raises BadAnswer naming the output for a missing or undeclared one, a wrong shape, a value
+    that is not finite, or one with a unit that does not fit.
     """
     if missing := outputs.keys() - answer.values.keys():
         raise BadAnswer(f"the answer lacks {sorted(missing)}; it has {sorted(answer.values)}")
@@ -114,7 +115,7 @@ def checked_values(outputs: Mapping[str, Quantity], answer: Answer) -> dict[str,
     checked = {}
     for name, quantity in outputs.items():
         try:
-            value = np.asarray(answer.values[name], dtype=np.float64)
+            value = np.asarray(_magnitude(answer.values[name], name, quantity.unit), dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise BadAnswer(f"output {name!r} is not a number or an array of numbers: {error}") from None
         named: dict[str, int] = {}
@@ -128,3 +129,16 @@ def checked_values(outputs: Mapping[str, Quantity], answer: Answer) -> dict[str,
             raise BadAnswer(f"output {name!r} is not finite")
         checked[name] = value
     return checked
+
+
+def _magnitude(value: Any, name: str, unit: str) -> Any:
+    """The numbers of `value` in `unit`. NumPy would drop the unit of a value that carries its own."""
+    own = getattr(value, "units", getattr(value, "unit", None))
+    if own is None:
+        return value
+    if not type(value).__module__.startswith("pint"):
+        raise BadAnswer(f"output {name!r} carries the unit {own}. Give plain numbers in {unit or 'no unit'}.")
+    try:
+        return value.to(unit.replace("%", "percent") or "dimensionless").magnitude
+    except Exception as error:  # Pint's own, and those of the tokenizer that it uses
+        raise BadAnswer(f"output {name!r} came in {own}; the oracle declares {unit or 'no unit'}: {error}") from None

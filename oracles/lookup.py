@@ -80,7 +80,12 @@ class LookupOracle:
         self.space: Space = space or self._library
         self._delay = Delay.parse(delay)
         self._answers: _Answers | None = None
-        settings = {"sha256": table.sha256(path), "outputs": dict(self._columns), "inputs": list(self._inputs)}
+        settings = {
+            "sha256": table.sha256(path),
+            "outputs": dict(self._columns),
+            "units": {output: quantity.unit for output, quantity in self.outputs.items()},
+            "inputs": list(self._inputs),
+        }
         self.fidelities: tuple[Fidelity, ...] = (Fidelity("table", settings=settings),)
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:

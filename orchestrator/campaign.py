@@ -10,6 +10,7 @@ from theoros.db import Store
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.spec.campaign import CampaignSpec
+from theoros.orchestrator.spec.errors import SpecError
 from theoros.orchestrator.spec.load import load_spec, spec_from_dict
 
 if TYPE_CHECKING:
@@ -61,13 +62,18 @@ class Campaign:
 
     @classmethod
     def open(cls, name: str, database: str | Path = DEFAULT_DATABASE) -> Campaign:
-        """Open a stored campaign. Raises CampaignNotFound, or DatabaseNotFound when there is no database."""
+        """Open a stored campaign.
+
+        Raises CampaignNotFound, DatabaseNotFound when there is no database, and SpecError when the oracle has come to
+        give its answers in other units.
+        """
         store = Store(database, create=False)
         stored = store.campaign(name).spec
         campaign = cls.__new__(cls)
         campaign.store = store
         campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
         campaign._stored, campaign._is_new, campaign._control_of = dict(stored), False, None
+        _require_units(stored["scorecard"]["units"], campaign.plan.scorecard.units, name)
         return campaign
 
     def _check_new(self) -> bool:
@@ -163,3 +169,14 @@ class Campaign:
     def close(self) -> None:
         """Close the database."""
         self.store.close()
+
+
+def _require_units(stored: Mapping[str, str], now: Mapping[str, str], name: str) -> None:
+    """Raise SpecError when an output has another unit than the labels that the campaign has: they can't be compared."""
+    for output, unit in stored.items():
+        if now.get(output, unit) != unit:
+            raise SpecError(
+                f"the labels of campaign {name!r} have {output!r} in {unit or 'no unit'}, and the oracle now gives it "
+                f"in {now[output] or 'no unit'}. Restore the oracle, or begin a campaign of another name.",
+                ("oracle",),
+            )

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 from theoros.db import OwnershipLost, Store
 from theoros.db.errors import AttemptNotFound, DatabaseBusy, DatabaseUnreachable
 from theoros.db.patience import Patience
+from theoros.db.ranking import Ranking
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
@@ -270,6 +271,10 @@ class Gateway:
     async def heartbeat(self, tokens: Sequence[str]) -> None:
         """Renew the ownership and the leases of running attempts. Raises OwnershipLost."""
         await self._call(self.store.heartbeat, self.campaign, self.owner, attempt_tokens=tokens)
+
+    async def keep_tally(self, ranking: Ranking) -> bool:
+        """Sum up what has settled; see `Store.keep_tally`."""
+        return await self._call(self.store.keep_tally, self.campaign, ranking, owner=self.owner)
 
     async def add_model_version(self, version: ModelVersionRecord) -> int:
         """Append a model version."""

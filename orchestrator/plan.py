@@ -83,10 +83,12 @@ class Plan:
         return cache_key(self.oracle_name, self.oracle_version, candidate, level, self._options())
 
     def _options(self) -> dict[str, object]:
-        """The options of an oracle that is not ours, which may change its answers without standing in its settings.
+        """What may change the answers of an oracle that is not ours without standing in its settings: its options, and
+        the units that it declares.
 
         Sharing an answer wrongly is worse than computing it twice. Built-in oracles keep their settings complete.
         """
         if self.oracle.reference in BUILT_IN:
             return {}
-        return {name: value for name, value in self.oracle.options.items() if name != "resources"}
+        own = {name: value for name, value in self.oracle.options.items() if name != "resources"}
+        return {"options": own, "units": {name: quantity.unit for name, quantity in self.outputs.items()}}

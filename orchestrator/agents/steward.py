@@ -80,6 +80,7 @@ class Steward(Agent):
                 last_beat = now
                 try:
                     await self._db.heartbeat(self._tokens())
+                    await self._db.keep_tally(self._plan.scorecard.ranking)
                 except OwnershipLost as error:
                     self._stop(str(error), cancel=True, finished=False)
             await self._check_requests()

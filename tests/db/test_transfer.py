@@ -21,11 +21,14 @@ from theoros.db import (
     ModelVersionRecord,
     ScoreRecord,
     Store,
+    campaigns,
+    tallies,
 )
 from theoros.db.backup import backup, manifest_of, restore
 from theoros.db.digest import digests
 from theoros.db.engine import open_engine
 from theoros.db.errors import CopyDiffers, DatabaseNotFound, TargetNotEmpty
+from theoros.db.ranking import Ranking
 from theoros.db.schema import Base
 from theoros.db.transfer import migrate_database, snapshot
 
@@ -68,6 +71,8 @@ def fill(store: Store, make) -> None:
     version = ModelVersionRecord(1, "gp", 3, 7, 0.25, hyperparameters=hyperparameters, scores=scores, checks=checks)
     store.add_model_version("reactor", version)
     store.add_event("reactor", "note", "a\x00b", {"k": [1, 2.5]})
+    ranking = Ranking("y", True, "high")
+    store._write(lambda c: tallies.keep(c, campaigns.identify(c, "reactor", lock=True), ranking, every=1))
     store.release("reactor", token)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wave import truth
@@ -32,7 +32,7 @@ LABELS = 16
 SPEC = {
     "campaign": "full",
     "question": {"maximize": "height"},
-    "oracle": {"wave:Wave": {"seconds": 0.3}},
+    "oracle": {"loud:Loud": {"seconds": 0.3}},
     "acquisition": "random",
     "budget": {"labels": LABELS},
     "workers": {"slots": 2, "lookahead": 8},
@@ -42,7 +42,8 @@ SPEC = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    (tmp_path / "wave.py").write_text((HERE / "wave.py").read_text())
+    for name in ("wave.py", "loud.py"):
+        (tmp_path / name).write_text((HERE / name).read_text())
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC))
     return tmp_path
 
@@ -87,9 +88,9 @@ class Disk:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.5)
-    yield []
+    return []
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -107,9 +108,10 @@ def test_a_campaign_waits_for_room_on_its_databases_disk_and_ends_as_planned(hom
         def fills_up() -> None:
             wait_for(lambda: done(home) >= 4)
             disk.full = True
-            wait_for(lambda: told and waiting(home) >= 2)
-            time.sleep(1.0)
-            disk.full = False
+            try:
+                wait_for(lambda: told and waiting(home) >= 2)
+            finally:
+                disk.full = False
 
         filling = threading.Thread(target=fills_up)
         filling.start()
