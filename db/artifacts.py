@@ -11,6 +11,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,11 @@ NPY = "application/x-npy"
 
 
 class ArtifactStore:
-    """Artifacts under one URL. Safe for many threads and processes: every write is whole or absent."""
+    """Artifacts under one URL. Safe for many threads and processes: every write is whole or absent.
+
+    A local folder is made for its owner alone (mode 0700). Who opens it to others opens what is stored from then on:
+    artifacts are as readable as the folder that they lie in.
+    """
 
     def __init__(self, url: str | Path) -> None:
         self.url = str(url)
@@ -30,7 +35,16 @@ class ArtifactStore:
         self._root = ""
 
     def __repr__(self) -> str:
-        return f"ArtifactStore({self.url!r})"
+        return f"ArtifactStore({self.safe_url!r})"
+
+    @property
+    def safe_url(self) -> str:
+        """The URL for people and logs, without what could be a password."""
+        parts = urlsplit(self.url)
+        if not parts.scheme or not parts.netloc:
+            return self.url
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{host}{parts.path}"
 
     def put(self, content: bytes, media_type: str = "application/octet-stream") -> str:
         """Keep `content`, durable before this returns; returns its digest."""
@@ -38,19 +52,33 @@ class ArtifactStore:
         fs, path = self._open(), self._path(digest)
         if fs.exists(path):
             return digest
+        if self._local:
+            self._put_local(Path(path), content)
+            return digest
         fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        temporary = f"{path}.{secrets.token_hex(8)}.part"
+        temporary = _part(path)
         with fs.open(temporary, "wb") as file:
             file.write(content)
-            if self._local:
+        fs.mv(temporary, path)
+        return digest
+
+    def _put_local(self, path: Path, content: bytes) -> None:
+        root = Path(self._root)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        allowed = root.stat().st_mode & 0o777
+        path.parent.mkdir(mode=allowed, exist_ok=True)
+        temporary = Path(_part(str(path)))
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed & 0o666)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        if self._local:
-            Path(temporary).replace(path)  # atomic: a reader sees the whole artifact or none
-            sync_folder(Path(path).parent)
-        else:
-            fs.mv(temporary, path)
-        return digest
+            temporary.replace(path)  # atomic: a reader sees the whole artifact or none
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
     def has(self, digest: str) -> bool:
         """Whether there is an artifact under `digest`; its content is not looked at."""
@@ -64,8 +92,8 @@ class ArtifactStore:
             content: bytes = self._open().cat_file(path)
         except FileNotFoundError:
             raise ArtifactNotFound(
-                f"The artifact store {self.url} has no artifact {digest}. It was moved, or the database was copied "
-                "without it. Copy the artifact folder beside the database, or set THEOROS_ARTIFACTS."
+                f"The artifact store {self.safe_url} has no artifact {digest}. It was moved, or the database was "
+                "copied without it. Copy the artifact folder beside the database, or set THEOROS_ARTIFACTS."
             ) from None
         if hashlib.sha256(content).hexdigest() != digest:
             raise ArtifactCorrupt(
@@ -106,6 +134,10 @@ class ArtifactStore:
             )
         self._open()
         return f"{self._root}/{digest[:2]}/{digest}"
+
+
+def _part(path: str) -> str:
+    return f"{path}.{secrets.token_hex(8)}.part"
 
 
 def default_artifacts(url: URL) -> str:

@@ -159,7 +159,8 @@ def _write_manifest(path: Path, source: Connection, url: str, tables: tuple[Tabl
         "tables": {table.table: {"rows": table.rows, "sha256": table.digest} for table in tables},
     }
     part = _part(path)
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1) + "\n")
     part.replace(path)
 
 

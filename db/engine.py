@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from theoros.db.errors import DatabaseNotFound, DatabaseUnreachable, StoreError
 from theoros.db.filesystem import refuse_network_file_system
-from theoros.db.types import dumps
+from theoros.db.types import dumps, loads
 
 WRITES = "theoros_writes"  # execution option: this connection's transactions take SQLite's write lock at once
 BUSY_SECONDS = 30.0
@@ -24,6 +24,7 @@ BUSY_SECONDS = 30.0
 # sides; TCP by itself waits for hours.
 _KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 _SERVER_KEEPALIVE = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+_LOOKS_LIKE_A_URL = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?:", re.IGNORECASE)
 _SECRET_KEYS = re.compile(r"pass|secret|token|key", re.IGNORECASE)
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE})
 _HARMLESS_PRAGMAS = frozenset(
@@ -44,6 +45,11 @@ _HARMLESS_PRAGMAS = frozenset(
 def parse_url(url: str | Path) -> URL:
     """`url` normalised: a path becomes SQLite with an absolute path, ``postgresql://`` names the psycopg driver."""
     text = str(url)
+    if isinstance(url, str) and _LOOKS_LIKE_A_URL.match(text) and "://" not in text:
+        raise StoreError(
+            f"The database begins with '{text.split(':', 1)[0]}:' as a URL does, and is none. Two slashes are missing, "
+            "or the path is an odd one. Write postgresql://user@host/name, or ./ before a path."
+        )
     if isinstance(url, Path) or "://" not in text:
         if not text or text == ":memory:":
             raise StoreError(
@@ -153,7 +159,13 @@ def _postgres_engine(parsed: URL, options: str, more: Mapping[str, Any] | None =
     arguments = {key: value for key, value in defaults.items() if key not in parsed.query}
     arguments |= {"options": every.strip(), **(more or {})}
     return create_engine(
-        parsed, connect_args=arguments, pool_pre_ping=True, json_serializer=dumps, hide_parameters=True, **kw
+        parsed,
+        connect_args=arguments,
+        pool_pre_ping=True,
+        json_serializer=dumps,
+        json_deserializer=loads,
+        hide_parameters=True,
+        **kw,
     )
 
 
@@ -162,7 +174,9 @@ def _sqlite_engine(parsed: URL, uri: str, *, read_only: bool, timeout_seconds: f
         # isolation_level=None: the driver starts no transactions; `begin` below does (SQLAlchemy's own advice).
         return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
-    engine = create_engine(parsed, creator=connect, json_serializer=dumps, hide_parameters=True)
+    engine = create_engine(
+        parsed, creator=connect, json_serializer=dumps, json_deserializer=loads, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _record: object) -> None:

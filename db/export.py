@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,7 +24,8 @@ Format = Literal["csv", "parquet", "extxyz", "ase-db"]
 
 
 def export(store: Store, campaign: str, path: str | Path, format: Format) -> int:
-    """Write the campaign's labels to `path`; returns how many. The file appears whole, or not at all.
+    """Write the campaign's labels to `path`; returns how many. The file appears whole, or not at all. It is made to be
+    passed on, so that its permissions are those that the user's umask gives.
 
     - `csv`: one row per label, one column per parameter and output, named ``output [unit]``; arrays as JSON.
     - `parquet`: the same columns by their own names; units in each field's metadata and arrays as lists.
@@ -43,8 +45,7 @@ def export(store: Store, campaign: str, path: str | Path, format: Format) -> int
             f"Make it with: mkdir -p {target.parent}"
         )
     writer = {"csv": _csv, "parquet": _parquet, "extxyz": _extxyz, "ase-db": _ase_db}[format]
-    temporary = target.with_name(f".{target.name}.part")
-    temporary.unlink(missing_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         count = writer(store, campaign, temporary)
         temporary.replace(target)

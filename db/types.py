@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import JSON, Dialect, Double, Text, TypeDecorator
 
+from theoros.db.errors import StoreError
+
+#: Characters of a JSON text; an answer can be as long (256 MiB).
+LARGEST_JSON = 2**28
+
 
 def plain(value: Any) -> Any:
     """`value` as strict JSON data: NumPy becomes Python, NaN and infinity become None, and keys become text."""
@@ -33,6 +38,29 @@ def plain(value: Any) -> Any:
 def dumps(value: Any) -> str:
     """Strict JSON text, with keys in their given order."""
     return json.dumps(plain(value), allow_nan=False, ensure_ascii=True)
+
+
+def loads(text: str | bytes) -> Any:
+    """The data of a JSON text from a database, which anybody may have written to: no larger than an answer can be, and
+    no deeper than Python can go.
+
+    Raises StoreError.
+    """
+    if len(text) > LARGEST_JSON:
+        raise StoreError(
+            f"The database holds a JSON text of {len(text)} characters. Theoros writes none that is longer than "
+            f"{LARGEST_JSON}. Something else has written to the database."
+        )
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(
+            f"The database holds a JSON text that cannot be read: {error}. Something else has written to the database."
+        ) from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def clean(text: str) -> str:

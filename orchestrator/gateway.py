@@ -36,6 +36,22 @@ _log = logging.getLogger(__name__)
 _MOST_AT_ONCE = 256
 
 
+class LabelReader:
+    """One agent's way through the labels, in the order in which they came; those of earlier sessions in that of their
+    decisions.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.waiting: list[LabelRecord] = []
+
+    async def new(self) -> list[LabelRecord]:
+        """The labels that have come since the last call."""
+        await self._gateway.read_labels()
+        new, self.waiting = self.waiting, []
+        return new
+
+
 class Gateway:
     """The store of one campaign, for its owner. Calls run in order, in one thread.
 
@@ -53,7 +69,8 @@ class Gateway:
         self._answers: list[tuple[str, AnswerRecord, asyncio.Future[bool]]] = []
         self._storing: asyncio.Task[None] | None = None
         self._reading = asyncio.Lock()
-        self._labels: list[LabelRecord] = []
+        self._readers: list[LabelReader] = []
+        self._read: set[int] = set()  # evaluations whose labels the readers have had
         self._unread: list[int] = []
         self._outside: set[int] = set()
         self._costs: dict[str, float] = {}
@@ -107,8 +124,7 @@ class Gateway:
         claims = await self._call(self.store.claims_of, self.campaign)
         self.ledger = Ledger(evaluations, progress.cost, self._costs, self._target)
         self._outside = {claim.evaluation_id for claim in claims if claim.token not in self._attempts}
-        known = {label.evaluation_id for label in self._labels}
-        self._unread = [key for key in self.ledger.take_unread() if key not in known]
+        self._unread = [key for key in self.ledger.take_unread() if key not in self._read]
 
     async def enqueue(self, decisions: Sequence[DecisionRecord], required: Sequence[str]) -> list[EvaluationRecord]:
         """Commit decisions; see `Store.enqueue`."""
@@ -234,17 +250,21 @@ class Gateway:
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    async def labels(self, start: int = 0) -> list[LabelRecord]:
-        """The labels in the order in which they came (those of earlier sessions in that of their decisions), from
-        number `start` on. Only those that are new are read from the database.
-        """
+    def reader(self) -> LabelReader:
+        """A way through the labels, for one agent; made before the first of them is read."""
+        self._readers.append(LabelReader(self))
+        return self._readers[-1]
+
+    async def read_labels(self) -> None:
+        """Read the labels that are new and give them to all readers; nothing is kept here."""
         async with self._reading:
-            unread = self._unread + self.ledger.take_unread()
-            self._unread = unread  # should the reading fail, they are unread still
-            if unread:
-                self._labels += await self._call(self.store.label_records, self.campaign, of=unread)
-            self._unread = []
-            return self._labels[start:]
+            self._unread += self.ledger.take_unread()
+            if self._unread and self._readers:
+                records = await self._call(self.store.label_records, self.campaign, of=self._unread)
+                self._read.update(self._unread)
+                self._unread = []
+                for reader in self._readers:
+                    reader.waiting += records
 
     async def active_seconds(self) -> float:
         """Wall time during which an orchestrator ran the campaign, over all its runs."""
@@ -257,7 +277,7 @@ class Gateway:
     async def earlier_models(self) -> tuple[list[tuple[int, str, float, float, float]], int]:
         """Earlier sessions' checks as (sequence, output, mean, std, observed), and the last model version's number."""
         versions = await self._call(self.store.model_versions, self.campaign)
-        labels = {label.label_id: label.sequence for label in await self.labels()}
+        labels = {label.label_id: label.sequence for label in await self._call(self.store.label_records, self.campaign)}
         checks = [
             (labels[check.label_id], check.output, check.mean, check.std, check.observed)
             for version in versions

@@ -50,7 +50,7 @@ class Narrator(Agent):
         self._model: ModelUpdated | None = None
         self._last_line = 0.0
         self._best = Best(plan.scorecard)
-        self._seen = 0
+        self._labels = gateway.reader()
 
     async def run(self) -> None:
         """Handle messages with the live panel open."""
@@ -98,8 +98,7 @@ class Narrator(Agent):
 
     async def _facts(self, now: float) -> list[tuple[str, str]]:
         card, budget = self._plan.scorecard, self._plan.spec.budget
-        for label in await self._db.labels(self._seen):
-            self._seen += 1
+        for label in await self._labels.new():
             self._best.add(label)
         progress = self._db.ledger.progress()
         facts = []

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from theoros.workers.messages import Outcome
 
+#: Bytes of a spooled answer; what is larger is not ours (answers have at most 256 MiB).
+LARGEST_FILE = 2**29
+
 
 def write(spool: Path, outcome: Outcome) -> None:
     """Write `outcome` under its token, atomically, and flush it to the disk.
@@ -38,13 +41,16 @@ def write(spool: Path, outcome: Outcome) -> None:
 
 
 def read_all(spool: Path) -> list[Outcome]:
-    """All answers waiting in `spool`, oldest first. A file that can't be read is left where it is.
+    """All answers waiting in `spool`, oldest first. A file that can't be read, or is too large to be one, is left where
+    it is.
 
     Other processes may take in and remove answers meanwhile: a file that has just gone is none.
     """
     outcomes = []
     for path in sorted(spool.glob("*.json"), key=_written):
         try:
+            if path.stat().st_size > LARGEST_FILE:
+                continue
             outcome = Outcome(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
             continue

@@ -34,6 +34,7 @@ class Learner(Agent):
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
         self._checks, self._version = checks, version
+        self._labels = gateway.reader() if plan.acquisition != "random" else None
         self._log: list[Labelled] = []
         self._label_ids: dict[int, int] = {}
         self._newest = 0
@@ -44,7 +45,7 @@ class Learner(Agent):
 
     async def on(self, message: Started | EvaluationEnded) -> None:
         """Learn what is new."""
-        if self._plan.acquisition == "random":
+        if self._labels is None:
             return
         if isinstance(message, EvaluationEnded) and self._plan.strict:
             await self._learn(message.sequence)
@@ -54,7 +55,8 @@ class Learner(Agent):
         await self._learn(None)
 
     async def _learn(self, horizon: int | None) -> None:
-        for label in await self._db.labels(len(self._log)):
+        assert self._labels is not None
+        for label in await self._labels.new():
             self._log.append(labelled(label, self._plan.problem.outputs))
             self._label_ids[label.sequence] = label.label_id
             self._newest = max(self._newest, label.sequence)

@@ -61,7 +61,9 @@ class Selector(Agent):
             case StopRequested():
                 self._stopping = True
             case ModelUpdated():
-                self._models[message.horizon] = self._latest = message
+                self._latest = message
+                if self._plan.strict:
+                    self._models[message.horizon] = message
                 kept = message.horizon - _LOOK_BACK - (self._plan.lookahead or 0) if self._plan.strict else None
                 self._db.ledger.settle(message.sequences, kept)
                 await self._reconsider()

@@ -43,7 +43,8 @@ class Steward(Agent):
         self._began = self._last_sign = time.monotonic()
         self._earlier_seconds: float | None = None
         self._best = Best(plan.scorecard)
-        self._seen = 0
+        rules = plan.spec.stop
+        self._labels = gateway.reader() if rules.target is not None or rules.stagnation is not None else None
 
     async def on(self, message: Any) -> None:
         """Look at what a message means for the end of the campaign."""
@@ -123,10 +124,9 @@ class Steward(Agent):
 
     async def _check_stop_rules(self) -> None:
         rules = self._plan.spec.stop
-        if rules.target is None and rules.stagnation is None:
+        if self._labels is None:
             return
-        for label in await self._db.labels(self._seen):
-            self._seen += 1
+        for label in await self._labels.new():
             self._best.add(label)
         best = self._best.value
         if best is None:

@@ -22,9 +22,8 @@ def query(
     to: Annotated[Literal["table", "csv", "json"], typer.Option("--to", help="How to print the rows.")] = "table",
 ) -> None:
     """Run SQL on a connection that can only read."""
-    from rich.console import Console
-
     from theoros.db import Store
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.final import print_table
 
     with Store(database, read_only=True, create=False) as store:
@@ -34,7 +33,7 @@ def query(
     elif to == "json":
         print(frame.to_json(orient="records", date_format="iso"))
     else:
-        print_table(Console(), frame, f"{len(frame)} rows")
+        print_table(plain_console(), frame, f"{len(frame)} rows")
 
 
 def export(

@@ -228,11 +228,11 @@ def _artifacts(store: Store, connection: Connection) -> Iterator[Check]:
         yield Check(
             "artifacts",
             "fail",
-            f"{len(missing)} of {len(sample)} looked for are not in {store.artifacts.url}, {missing[0]} among them",
+            f"{len(missing)} of {len(sample)} looked for are not in {store.artifacts.safe_url}, such as {missing[0]}",
             "Copy the artifact folder beside the database, or set THEOROS_ARTIFACTS to where it is.",
         )
     else:
-        yield Check("artifacts", "ok", f"{len(sample)} looked for in {store.artifacts.url}, none missing")
+        yield Check("artifacts", "ok", f"{len(sample)} looked for in {store.artifacts.safe_url}, none missing")
 
 
 def _disk(name: str, folder: Path) -> Iterator[Check]:

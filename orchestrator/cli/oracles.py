@@ -19,25 +19,25 @@ Which = Annotated[str, typer.Argument(help="A name, 'module:Name', or a campaign
 def list_oracles() -> None:
     """The oracles that are installed: built-in ones and plug-ins."""
     import pandas as pd
-    from rich.console import Console
 
     from theoros.oracles.registry import available
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.final import print_table
 
     rows = [{"oracle": item.name, "from": item.source, "what it answers": item.summary} for item in available()]
     frame = pd.DataFrame(rows)
     frame.index = pd.RangeIndex(1, len(rows) + 1, name="")
-    print_table(Console(), frame, "Oracles")
+    print_table(plain_console(), frame, "Oracles")
 
 
 @app.command("show")
 def show(which: Which) -> None:
     """An oracle's outputs with units, fidelities with costs, and resources."""
-    from rich.console import Console
+    from theoros.orchestrator.report.console import headed, plain_console
 
     _, oracle = _load(which)
-    console = Console()
-    console.print(f"[bold]{oracle.name}[/] (answers version {oracle.cache_version})", highlight=False, soft_wrap=True)
+    console = plain_console()
+    console.print(headed(oracle.name, f" (answers version {oracle.cache_version})"), soft_wrap=True)
     console.print(
         f"  candidates: {oracle.space.kind if oracle.space is not None else 'as the campaign says'}",
         highlight=False,

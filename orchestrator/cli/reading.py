@@ -13,40 +13,37 @@ Number = Annotated[int, typer.Option("--number", "-n", min=1, help="How many to 
 
 def status(database: Database = DEFAULT_DATABASE) -> None:
     """All campaigns: evaluations, cost, failures; who works now, rates, age of the queue, seconds per decision."""
-    from rich.console import Console
-
     from theoros.db import Store
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.final import print_rows
     from theoros.orchestrator.report.status import DONE, NOW, status_rows
 
     with Store(database, read_only=True, create=False) as store:
-        rows, console = status_rows(store), Console()
+        rows, console = status_rows(store), plain_console()
         print_rows(console, rows, DONE, f"Campaigns in {store.safe_url}")
         print_rows(console, rows, NOW, "How they are doing")
 
 
 def show(name: Name, database: Database = DEFAULT_DATABASE) -> None:
     """One campaign: its question, progress, pace, failures, model and last events."""
-    from rich.console import Console
-
     from theoros.db import Store
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.status import print_campaign
 
     with Store(database, read_only=True, create=False) as store:
-        print_campaign(Console(), store, name)
+        print_campaign(plain_console(), store, name)
 
 
 def top(name: Name, number: Number = 10, database: Database = DEFAULT_DATABASE) -> None:
     """The best labels, with what the model had predicted of them."""
-    from rich.console import Console
-
     from theoros.db import Store
     from theoros.orchestrator.report.best import best_rows
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.final import print_rows
 
     with Store(database, read_only=True, create=False) as store:
         columns, rows = best_rows(store, name, number)
-        print_rows(Console(), rows, columns, f"The best of {name}")
+        print_rows(plain_console(), rows, columns, f"The best of {name}")
 
 
 def plot(name: Name, database: Database = DEFAULT_DATABASE, results: Results = DEFAULT_RESULTS) -> None:

@@ -33,22 +33,19 @@ def run(
     log: Log = None,
 ) -> None:
     """Run the campaign of FILE, with live progress, and end with its best labels, plots and the next command."""
-    from rich.console import Console
-
     from theoros.orchestrator.campaign import Campaign
     from theoros.orchestrator.control import free_name, parse_controls
+    from theoros.orchestrator.report.console import headed, plain_console
     from theoros.orchestrator.spec.load import load_spec
 
     controls = parse_controls(with_control)
     spec, base = load_spec(file), file.resolve().parent
     if fresh:
         spec = spec.model_copy(update={"campaign": free_name(spec.campaign, database)})
-    console = Console()
+    console = plain_console()
     campaign = Campaign(spec, database, base=base, file=file.name)
     console.print(
-        f"[bold]{campaign.name}[/]: {campaign.question_text} (database {campaign.store.safe_url})",
-        highlight=False,
-        soft_wrap=True,
+        headed(campaign.name, f": {campaign.question_text} (database {campaign.store.safe_url})"), soft_wrap=True
     )
     _finish(campaign, console, address, controls, results, log)
 
@@ -61,16 +58,15 @@ def resume(
     log: Log = None,
 ) -> None:
     """Go on with a stored campaign, from the database alone."""
-    from rich.console import Console
-
     from theoros.orchestrator.campaign import Campaign
+    from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.plots import controls_of
 
     campaign = Campaign.open(name, database)
     unfinished = [c for c in controls_of(campaign.store, name) if campaign.store.campaign(c).state != "finished"]
-    _finish(campaign, Console(), address, [], results, log)
+    _finish(campaign, plain_console(), address, [], results, log)
     for control in unfinished:
-        _finish(Campaign.open(control, database), Console(), address, [], results, log)
+        _finish(Campaign.open(control, database), plain_console(), address, [], results, log)
 
 
 def stop(
@@ -89,8 +85,9 @@ def stop(
             print(f"The campaign {name!r} is not running (it is {state}). Nothing was done.")
             return
         store.request_stop(name, "cancel" if cancel else "drain")
+        where = store.safe_url.removeprefix("sqlite:///")
     print(f"{name} will stop {'at once' if cancel else 'when its running evaluations have ended'}.")
-    print(f"Go on later with: theoros resume {name} --database {database}")
+    print(f"Go on later with: theoros resume {name} --database {where}")
 
 
 def _finish(
@@ -98,12 +95,14 @@ def _finish(
 ) -> None:
     """Run a campaign and then its controls, report, and set the exit code: 0 finished, 3 stopped before the end."""
     from theoros.orchestrator.control import make_control
+    from theoros.orchestrator.report.console import headed
     from theoros.orchestrator.report.final import print_report
 
     finished = _run_one(campaign, console, address, log)
     for control in controls if finished else []:
         other = make_control(campaign, control)
-        console.print(f"\n[bold]{other.name}[/]: the {control} control, at equal cost", highlight=False, soft_wrap=True)
+        console.print()
+        console.print(headed(other.name, f": the {control} control, at equal cost"), soft_wrap=True)
         finished = _run_one(other, console, address, log) and finished
     print_report(campaign, console, results)
     if not finished:

@@ -11,6 +11,7 @@ from theoros.db import Store, overview
 from theoros.db.pulse import Pulse
 from theoros.db.records import Progress
 from theoros.orchestrator.report.best import scorecard
+from theoros.orchestrator.report.console import headed
 from theoros.orchestrator.report.final import print_model
 
 if TYPE_CHECKING:
@@ -71,9 +72,7 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     progress, pulse = store.progress(name, card.cost_table), overview.pulse(store, name)
     reason = f" ({record.stop_reason})" if record.stop_reason else ""
     console.print(
-        f"[bold]{name}[/]: {record.goal} {card.name_of(card.objective)}; {record.state}{reason}",
-        highlight=False,
-        soft_wrap=True,
+        headed(name, f": {record.goal} {card.name_of(card.objective)}; {record.state}{reason}"), soft_wrap=True
     )
     lines = [f"subject to {c.output} {c.op} {c.bound:g} {card.units[c.output]}" for c in card.constraints]
     for fidelity in card.fidelities:

@@ -81,7 +81,8 @@ class Retries(_Frozen):
 
     def allowed(self, failure_class: str) -> int:
         """Retries for a class; classes that blame the candidate have none."""
-        return int(getattr(self, failure_class, 0)) if failure_class != "backoff" else 0
+        known = failure_class in type(self).model_fields and failure_class != "backoff"
+        return int(getattr(self, failure_class)) if known else 0
 
 
 class Workers(_Frozen):

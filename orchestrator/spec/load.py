@@ -13,6 +13,10 @@ from pydantic import BaseModel, ValidationError
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
 
+#: Bytes of a campaign file, and values in it with what its aliases stand for.
+LARGEST_FILE = 4 * 2**20
+MOST_VALUES = 1_000_000
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, which YAML would silently resolve to the last."""
@@ -36,11 +40,18 @@ def load_spec(path: Path) -> CampaignSpec:
     """Read a campaign file. Raises SpecError with the file, the field and the mend."""
     name = path.name
     try:
-        text = path.read_text(encoding="utf-8")
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8") if size <= LARGEST_FILE else ""
     except FileNotFoundError:
         raise SpecError(f"there is no file {str(path)!r}. Check the path.", file=name) from None
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"the file can't be read: {error}.", file=name) from None
+    if size > LARGEST_FILE:
+        raise SpecError(
+            f"the file has {size / 2**20:.0f} MiB; {LARGEST_FILE // 2**20} MiB are the most. "
+            "Put long lists into a table, and name it in the file.",
+            file=name,
+        )
     loader = _UniqueKeys(text)
     try:
         data = loader.get_single_data()
@@ -48,11 +59,27 @@ def load_spec(path: Path) -> CampaignSpec:
         raise SpecError(_yaml_message(error), file=name) from None
     finally:
         loader.dispose()
+    _require_modest(data, name)
     if not isinstance(data, dict):
         raise SpecError(
             "the file is not a mapping of fields; a campaign file begins like 'campaign: my-name'.", file=name
         )
     return spec_from_dict(data, file=name)
+
+
+def _require_modest(data: Any, file: str) -> None:
+    """Refuse what aliases blow up: a few lines of YAML can stand for more values than any memory holds."""
+    seen, waiting = 0, [data]
+    while waiting:
+        value = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise SpecError(
+                f"the file stands for more than {MOST_VALUES} values, or its aliases (*name) go in circles. "
+                "Put long lists into a table, and name it in the file.",
+                file=file,
+            )
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def spec_from_dict(data: Mapping[str, Any], *, file: str = "") -> CampaignSpec:

@@ -71,11 +71,13 @@ def test_whatever_happens_the_ledger_says_what_the_database_says(store, actions)
         await gateway.open(COSTS, "high")
         tokens: list[str] = []
         lost: list[str] = []
+        reader, read = gateway.reader(), list[int]()
         try:
             for what, argument in actions:
                 await act(gateway, tokens, lost, what, argument)
                 agrees(store, gateway)
-            assert {x.label_id for x in await gateway.labels()} == {x.label_id for x in store.label_records(name)}
+                read += [label.label_id for label in await reader.new()]
+            assert sorted(read) == sorted(x.label_id for x in store.label_records(name)), "each label is read once"
         finally:
             gateway.close()
 
@@ -115,14 +117,14 @@ def test_answers_that_wait_for_the_database_are_stored_together_and_told_apart(t
         async def work():
             gateway = Gateway(store, "c", owner)
             await gateway.open({"high": 1.0}, "high")
+            reader = gateway.reader()
             await gateway.enqueue([Make.decision(n) for n in range(12)], ["y"])
             claims = await gateway.claim(["w"] * 12)
             answers = [Make.answer(float("nan") if i == 5 else float(i)) for i in range(12)]
             results = await asyncio.gather(
                 *(gateway.complete(c.token, a) for c, a in zip(claims, answers, strict=True)), return_exceptions=True
             )
-            labels = await gateway.labels()
-            again = await gateway.labels(len(labels))
+            labels, again = await reader.new(), await reader.new()
             gateway.close()
             return results, labels, again
 
@@ -148,7 +150,7 @@ def test_what_a_person_answers_meanwhile_is_noticed(tmp_path):
             store.complete(claim.token, Make.answer(1.0))
             (ended,) = await gateway.look_outside()
             assert await gateway.look_outside() == []
-            labels = await gateway.labels()
+            labels = await gateway.reader().new()
             gateway.close()
             return ended, labels, gateway.ledger.progress()
 
