@@ -10,7 +10,8 @@
 # time is over Slurm sends the signal with which theoros lets running evaluations end.
 set -euo pipefail
 port=${RAY_PORT:-6379}
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes[0]}
 # One token for all nodes, from the shared home directory; without it anybody on the network could run code here.
 export RAY_AUTH_MODE=token
 ray get-auth-token --generate >/dev/null

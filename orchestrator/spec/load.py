@@ -75,7 +75,7 @@ def _require_modest(data: Any, file: str) -> None:
         seen += 1
         if seen > MOST_VALUES:
             raise SpecError(
-                f"the file stands for more than {MOST_VALUES} values, or its aliases (*name) go in circles. "
+                f"the file stands for more than {MOST_VALUES} values, with what its aliases (*name) repeat. "
                 "Put long lists into a table, and name it in the file.",
                 file=file,
             )

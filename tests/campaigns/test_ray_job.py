@@ -107,7 +107,7 @@ def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, cam
 
 
 def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_cluster, campaign, environment, tmp_path):
-    folder, url = campaign(spec("long", labels=16, seconds=1.0)), environment["THEOROS_DATABASE"]
+    folder, url = campaign(spec("long", labels=12, seconds=0.8)), environment["THEOROS_DATABASE"]
     answers = tmp_path / "spool" / "long"
     cluster = start_cluster()
     cluster.submit(folder, "long", "--no-wait")
@@ -134,7 +134,7 @@ def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_clust
     ended = labels(url, "long")
     assert stopped.items() <= killed.items() <= ended.items(), "a label was lost or changed"
     with Store(url, read_only=True) as store:
-        assert violations(store, "long", budget=16, spool=answers, truth=truth) == []
+        assert violations(store, "long", budget=12, spool=answers, truth=truth) == []
         attempts = store.attempts("long")
     assert attempts[attempts["sequence"] == evaluation.sequence]["state"].tolist() == ["done"], "it was on the disk"
     assert set(attempts[attempts["state"] != "done"]["cost"]) <= {0.0}, "what died with the head is not charged"

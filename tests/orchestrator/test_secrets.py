@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import text
+from typer.testing import CliRunner
 
 from tests.db.conftest import Make
 from theoros.db import Store, StoreError
@@ -26,6 +23,7 @@ from theoros.db.errors import ArtifactNotFound, DatabaseUnreachable
 from theoros.db.patience import Patience
 from theoros.db.transfer import migrate_database
 from theoros.orchestrator.campaign import Campaign
+from theoros.orchestrator.cli.app import app
 from theoros.orchestrator.report.console import headed, plain_console
 from theoros.orchestrator.report.final import print_rows
 from theoros.orchestrator.spec import load
@@ -34,7 +32,6 @@ from theoros.orchestrator.spec.errors import SpecError
 from theoros.workers import spool
 from theoros.workers.messages import Outcome
 
-THEOROS = Path(sys.executable).parent / "theoros"
 SECRET = "hunter2"
 SPEC = {
     "campaign": "bench",
@@ -58,39 +55,33 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# -- secrets ------------------------------------------------------------------------------------------------------------
+# -- secrets -----------------------------------------------------------------------------------------------------------
 
 
-def test_no_command_prints_a_password_and_none_stores_one(secret_url, tmp_path):
-    assert SECRET in secret_url
-    (tmp_path / "c.yaml").write_text(json.dumps(SPEC))
-    environment = os.environ | {"THEOROS_DATABASE": secret_url}
+def test_no_command_prints_a_password_and_none_stores_one(secret_url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THEOROS_DATABASE", secret_url)
     said = []
 
-    def run(*arguments: str) -> None:
-        done = subprocess.run(
-            [THEOROS, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        said.append(f"$ {arguments} -> {done.returncode}\n{done.stdout}{done.stderr}")
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments)
+        said.append(f"{result.output}{result.exception!s}")
+        return result.output
 
     with Store(secret_url, artifacts=tmp_path / "artifacts") as store:
         campaign = Campaign(SPEC, store, base=tmp_path)
         campaign.tell(campaign.ask(), 1.0)
         store.set_state("bench", "running")
-        for command in ("status", "show bench", "top bench", "plot bench", "stop bench", "doctor", "db check"):
+        for command in ("status", "show bench", "top bench", "doctor", "db check", "db backup copy.db", "run --help"):
             run(*command.split())
         run("query", "SELECT nothing FROM nowhere")
         run("show", "nobody")
-        run("--help")
-        run("run", "--help")
-        run("db", "backup", "copy.db")
         run("db", "migrate", "copy.db", secret_url)
-        for table in store.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")[
-            "table_name"
-        ]:
+        assert "--database postgresql://postgres:***@" in run("stop", "bench")
+        tables = store.query("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        for table in tables["table_name"]:
             assert SECRET not in store.query(f'SELECT * FROM "{table}"').to_string()
-    assert any("will stop" in text for text in said), "the stop was heard, and says how to go on"
-    assert SECRET not in "".join(said), "".join(text for text in said if SECRET in text)
+    assert [words for words in said if SECRET in words] == []
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or SECRET.encode() not in path.read_bytes(), path
 
@@ -144,7 +135,7 @@ def test_a_password_with_odd_characters_is_hidden_too():
     assert safe_url(url).startswith("postgresql://ann:***@host/name")
 
 
-# -- files --------------------------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def test_what_the_engine_keeps_is_for_its_owner_alone(tmp_path):
@@ -181,31 +172,17 @@ def test_artifacts_are_as_readable_as_the_folder_that_they_lie_in(tmp_path):
         os.umask(old)
 
 
-# -- data ---------------------------------------------------------------------------------------------------------------
+# -- data --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-@pytest.mark.parametrize(("poison", "said"), [('{"x": "' + 300 * "x" + '"}', "characters"), ("[" * 150, "be read")])
-def test_json_that_theoros_never_wrote_is_refused(backend, poison, said, tmp_path, request, monkeypatch):
-    monkeypatch.setattr(column_types, "LARGEST_JSON", 200)
+def test_json_that_is_larger_than_theoros_ever_writes_is_refused(backend, tmp_path, request, monkeypatch):
     url = tmp_path / "t.db" if backend == "sqlite" else request.getfixturevalue("postgres_url")
     with Store(url) as store:
-        store.create_campaign("reactor", goal="optimize", spec={"seed": 7}, seed=7)
-        assert store.campaign("reactor").spec == {"seed": 7}
-        if backend == "postgresql":
-            poison = poison if said == "characters" else "[" * 90 + "]" * 90
-            sys.setrecursionlimit(sys.getrecursionlimit())
-        with store._engine.begin() as connection:
-            statement = (
-                "UPDATE campaigns SET spec = CAST(:spec AS json)"
-                if backend == "postgresql"
-                else ("UPDATE campaigns SET spec = :spec")
-            )
-            connection.execute(text(statement), {"spec": poison})
-        if backend == "postgresql" and said != "characters":
-            assert store.campaign("reactor").spec, "it is deep, and can be read"
-            return
-        with pytest.raises(StoreError, match=said):
+        store.create_campaign("reactor", goal="optimize", spec={"note": 300 * "x"}, seed=7)
+        assert store.campaign("reactor").spec == {"note": 300 * "x"}
+        monkeypatch.setattr(column_types, "LARGEST_JSON", 200)
+        with pytest.raises(StoreError, match="Something else has written"):
             store.campaign("reactor")
 
 
@@ -231,7 +208,7 @@ def test_a_campaign_file_whose_aliases_blow_up_is_refused(tmp_path):
     with pytest.raises(SpecError, match="more than 1000000 values"):
         load.load_spec(tmp_path / "laughs.yaml")
     (tmp_path / "circle.yaml").write_text("campaign: &a [*a]")
-    with pytest.raises(SpecError, match="go in circles"):
+    with pytest.raises(SpecError, match="recursive"):
         load.load_spec(tmp_path / "circle.yaml")
     (tmp_path / "large.yaml").write_text("# " + "x" * load.LARGEST_FILE)
     with pytest.raises(SpecError, match="4 MiB are the most"):
@@ -247,8 +224,8 @@ def test_data_is_printed_as_it_is():
     console = plain_console()
     console.file = io.StringIO()
     smiles = ["c1cc[nH]c1", "[/b]O", "c:o:c", "[bold red]N"]
-    print_rows(console, [{"candidate": text, "gap [eV]": 1.0} for text in smiles], ["candidate", "gap [eV]"], "[nH]")
+    print_rows(console, [{"candidate": one, "gap [eV]": 1.0} for one in smiles], ["candidate", "gap [eV]"], "[nH]")
     console.print(headed("[nH]", ": gap [eV]"))
     printed = console.file.getvalue()
-    for text_ in (*smiles, "gap [eV]", "[nH]: gap [eV]"):
-        assert text_ in printed
+    for text in (*smiles, "gap [eV]", "[nH]: gap [eV]"):
+        assert text in printed
