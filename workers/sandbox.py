@@ -32,6 +32,10 @@ _POLL = 0.25
 _START_TIMEOUT = 300.0
 
 
+#: What an oracle's process has no use for, and need not know: the way into the results database.
+_SECRETS = frozenset({"THEOROS_DATABASE", "PGPASSWORD", "PGPASSFILE"})
+
+
 class OracleDidNotStart(RuntimeError):
     """The oracle could not be built in its child process; the message is the child's own."""
 
@@ -87,7 +91,8 @@ class Sandbox:
         self.kill()
         ours, theirs = socket.socketpair()
         threads = str(self._resources.threads)
-        environment = os.environ | dict.fromkeys(
+        kept = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        environment = kept | dict.fromkeys(
             ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), threads
         )
         self._child = subprocess.Popen(

@@ -164,7 +164,7 @@ class Dispatcher(Agent):
             return  # many decisions at a time cost little more than one: ask when half of them are used up
         if wanted > 0:
             self._short_since = self._short_since or time.monotonic()
-            self.bus.publish(QueueShort(wanted, margin, len(self._crew)))
+            self.bus.publish(QueueShort(wanted, margin, len(self._crew), self._pace.calm(margin)))
 
     @property
     def _margin(self) -> int:

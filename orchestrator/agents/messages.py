@@ -18,12 +18,14 @@ class Started:
 class QueueShort:
     """The dispatcher wants `wanted` more decisions in the queue, so that `margin` wait beside the running ones.
 
-    `slots` is how many evaluations can run side by side now.
+    `slots` is how many evaluations can run side by side now; `calm` tells whether evaluations leave whoever decides the
+    time to think twice.
     """
 
     wanted: int
     margin: int
     slots: int
+    calm: bool = True
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ _BURST = 4
 #: is not slowed down by what it takes to ask it; and never more than this.
 _AT_ONCE_SECONDS = 0.05
 MOST_AT_ONCE = 32
+#: Decisions are thought over when those that wait last for so many times as long as one takes.
+_CALM = 2.0
 #: Evaluations that are all shorter than this (seconds) are given to a slot before it is free.
 _SOON = 1.0
 #: How fast a long evaluation is forgotten: a factor for each later one.
@@ -49,9 +51,19 @@ class Pace:
         """Decisions that should wait beside the running evaluations."""
         if self.evaluation is None or self.decision is None:
             return 1
-        used_up = self.slots * self.decision / max(self.evaluation, 1e-3)
+        used_up = self._used_up(self.evaluation, self.decision)
         most = self.slots * (1 if self.guided else 2 * MOST_AT_ONCE)
         return max(1, min(math.ceil(_BURST * used_up), most))
+
+    def calm(self, margin: int) -> bool:
+        """Whether `margin` waiting decisions last while others are thought over, so that no slot waits for that."""
+        if self.evaluation is None or self.decision is None:
+            return True
+        return margin > _CALM * self._used_up(self.evaluation, self.decision)
+
+    def _used_up(self, evaluation: float, decision: float) -> float:
+        """Decisions that are used up, on average, while one is made."""
+        return self.slots * decision / max(evaluation, 1e-3)
 
     @property
     def groups(self) -> int:

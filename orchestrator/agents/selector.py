@@ -53,6 +53,7 @@ class Selector(Agent):
         self._asked = False
         self._stopping = False
         self._failures = 0
+        self._calm = True
         self._judged = 0  # the last model version that the waiting decisions were held against
 
     async def on(self, message: QueueShort | ModelUpdated | ProposalsReady | StopRequested) -> None:
@@ -68,8 +69,8 @@ class Selector(Agent):
                 self._db.ledger.settle(message.sequences, kept)
                 await self._reconsider()
                 await self._ask()
-            case QueueShort(wanted=wanted, margin=margin, slots=slots):
-                self._wanted, self._margin, self._n_slots = wanted, margin, slots
+            case QueueShort(wanted=wanted, margin=margin, slots=slots, calm=calm):
+                self._wanted, self._margin, self._n_slots, self._calm = wanted, margin, slots, calm
                 await self._ask()
             case ProposalsReady():
                 self._asked = False
@@ -150,7 +151,8 @@ class Selector(Agent):
         """Hold the decisions that wait against a new model, and take back those that it would not make again."""
         model, ledger = self._latest, self._db.ledger
         waiting = [e for e in ledger.waiting() if e.sequence > self._plan.initial_decisions]
-        busy = self._asked or self._stopping or self._wanted > 0  # who has no time for new decisions keeps the old ones
+        # Who has no time for new decisions keeps the old ones: no slot shall wait because of second thoughts.
+        busy = self._asked or self._stopping or not self._calm
         if model is None or model.belief is None or model.version == self._judged or not waiting or busy:
             return
         if self._plan.strict or self._plan.spec.train_once:

@@ -41,8 +41,11 @@ class Family:
         }
 
     def kill(self) -> None:
-        """kill -9 of all of them at once."""
+        """kill -9 of all of them at once: they are stopped first, so that none has time to note another one's death."""
         while family := list(self._processes()):
+            for process in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.suspend()
             for process in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()

@@ -91,7 +91,6 @@ def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, cam
     assert len(found) == 6
     with Store(url, read_only=True) as store:
         assert violations(store, "once", budget=6, spool=tmp_path / "spool" / "once", truth=truth) == []
-        assert [event.kind for event in store.events("once", 1000)].count("starved") == 0
         base = Path(store.campaign("once").spec["base"])
     assert sorted(path.name for path in base.glob("*.*")) == ["campaign.yaml", "wave.py"], "databases stay at home"
 
@@ -107,11 +106,11 @@ def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, cam
 
 
 def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_cluster, campaign, environment, tmp_path):
-    folder, url = campaign(spec("long", labels=12, seconds=0.8)), environment["THEOROS_DATABASE"]
+    folder, url = campaign(spec("long", labels=10, seconds=2.0)), environment["THEOROS_DATABASE"]
     answers = tmp_path / "spool" / "long"
     cluster = start_cluster()
     cluster.submit(folder, "long", "--no-wait")
-    wait_for(lambda: len(labels(url, "long")) >= 3)
+    wait_for(lambda: len(labels(url, "long")) >= 2)
     code, output = cluster.job("stop", "long")
     assert code == 0, output
     with Store(url, read_only=True) as store:
@@ -120,21 +119,21 @@ def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_clust
     stopped = labels(url, "long")
 
     cluster.submit(folder, "long-2", "--no-wait")
-    wait_for(lambda: len(labels(url, "long")) >= len(stopped) + 3)
+    wait_for(lambda: len(labels(url, "long")) >= len(stopped) + 2)
     cluster.kill()
     killed = labels(url, "long")
     with Store(url, read_only=True) as store:
-        running = store.query("SELECT token, evaluation_id FROM attempts WHERE state = 'running'")
-        (evaluation,) = (e for e in store.evaluations("long") if e.evaluation_id == running["evaluation_id"][0])
+        running = store.query("SELECT token, evaluation_id FROM attempts WHERE state = 'running'").iloc[0]
+        (evaluation,) = (e for e in store.evaluations("long") if e.evaluation_id == running["evaluation_id"])
     answer = truth(evaluation.candidate.data)
-    spool.write(answers, Outcome(running["token"][0], "only", values=answer, host="lost", pid=1))
+    spool.write(answers, Outcome(running["token"], "only", values=answer, host="lost", pid=1))
 
     code, output = start_cluster().submit(folder, "long-3")
     assert code == 0, output
     ended = labels(url, "long")
     assert stopped.items() <= killed.items() <= ended.items(), "a label was lost or changed"
     with Store(url, read_only=True) as store:
-        assert violations(store, "long", budget=12, spool=answers, truth=truth) == []
+        assert violations(store, "long", budget=10, spool=answers, truth=truth) == []
         attempts = store.attempts("long")
     assert attempts[attempts["sequence"] == evaluation.sequence]["state"].tolist() == ["done"], "it was on the disk"
     assert set(attempts[attempts["state"] != "done"]["cost"]) <= {0.0}, "what died with the head is not charged"

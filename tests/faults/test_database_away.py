@@ -461,7 +461,7 @@ def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(s
         with pytest.raises(subprocess.TimeoutExpired):
             driver.wait(2.0)
         driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=60)
+        output, errors = driver.communicate(timeout=120)
     finally:
         driver.kill()
         server.start()

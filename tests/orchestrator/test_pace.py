@@ -34,3 +34,24 @@ def test_slower_decisions_never_shrink_the_margin(slots, evaluation, decisions):
 
 def test_before_anything_is_measured_one_decision_waits():
     assert Pace(slots=8).margin == 1
+
+
+def test_decisions_are_thought_over_only_where_that_makes_no_slot_wait():
+    slow, fast = Pace(slots=4), Pace(slots=4)
+    slow.evaluated(60.0)
+    fast.evaluated(0.3)
+    for pace in (slow, fast):
+        pace.decided(0.2)
+    assert slow.calm(1)
+    assert not fast.calm(4)
+    assert fast.calm(8), "who looks far ahead has the time"
+
+
+def test_quick_evaluations_are_given_ahead_and_in_groups_and_one_long_one_ends_that():
+    pace = Pace(slots=2, guided=False)
+    assert (pace.groups, pace.at_once(64, 2)) == (1, 1), "nothing is known of the oracle yet"
+    pace.evaluated(0.001)
+    assert (pace.groups, pace.at_once(64, 2)) == (2, 32)
+    assert pace.at_once(6, 2) == 3, "no slot takes the share of another"
+    pace.evaluated(30.0)
+    assert (pace.groups, pace.at_once(64, 2)) == (1, 1)
