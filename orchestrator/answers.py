@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,9 +43,11 @@ def answer_record(plan: Plan, outcome: Outcome) -> AnswerRecord:
 
 
 def spool_folder(store: Store, campaign: str) -> Path:
-    """Where workers put the answers of a campaign before they report them: beside a SQLite file, else in the working
-    directory of whoever runs the campaign.
+    """Where workers put the answers of a campaign before they report them: below THEOROS_SPOOL, else beside a SQLite
+    file, else in the working directory of whoever runs the campaign.
     """
+    if chosen := os.environ.get("THEOROS_SPOOL"):
+        return Path(chosen).resolve() / campaign
     url = make_url(store.url)
     home = Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else Path.cwd()
     return home.resolve() / ".theoros-spool" / campaign

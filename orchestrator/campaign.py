@@ -77,14 +77,17 @@ class Campaign:
         return campaign
 
     def _check_new(self) -> bool:
-        """Whether the database lacks this campaign; raises CampaignExists when it has another of that name."""
+        """Whether the database lacks this campaign; raises CampaignExists when it has another of that name.
+
+        The folder that it was begun in is no part of the question: a Ray job gets its files in another one each time.
+        """
         from theoros.db import CampaignExists, CampaignNotFound
 
         try:
             known = self.store.campaign(self.name).spec
         except CampaignNotFound:
             return True
-        if known != self._stored:
+        if {**known, "base": ""} != {**self._stored, "base": ""}:
             raise CampaignExists(
                 f"The database {self.store.safe_url} has a campaign {self.name!r} with another specification. "
                 "A campaign is never overwritten: change the name in the file, or let `theoros run --fresh` choose the "

@@ -233,17 +233,23 @@ class Crew:
         """Open the slot, which has claims, anew with larger `resources`; returns whether it is ready.
 
         If it finds no place at once, `making_room` says that nobody shall be given work, and other slots go as they
-        become free; they come back, and find a place when the large one has gone.
+        become free; they come back, and find a place when the large one has gone. It is given up where they have all
+        gone and there still is no place: then somebody else has what it needs, a model worker or another campaign.
         """
         self.open(slot, resources)
         asleep: list[Slot] = []
         began, hurried = time.monotonic(), False
+        alone_since = began
         try:
             while not slot.ready:
                 if stopped() or slot.retired:
                     return False
                 await asyncio.sleep(_GLANCE)
+                if any(other.node is not None for other in self.slots):  # itself included: it is being built
+                    alone_since = time.monotonic()
                 if slot.node is None and time.monotonic() - began > STARVED_AFTER:
+                    if time.monotonic() - alone_since > STARVED_AFTER:
+                        return False
                     self.making_room += not hurried
                     hurried = True
                     if idle := next((other for other in self.slots if other.free), None):
@@ -254,8 +260,9 @@ class Crew:
         finally:
             self.making_room -= hurried
             for other in asleep:
-                other.starts = 0
-                self.open(other)
+                if not other.retired:  # the cluster may have shrunk meanwhile
+                    other.starts = 0
+                    self.open(other)
             await self._joined()
 
     def restore(self, slot: Slot) -> None:

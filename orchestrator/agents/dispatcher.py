@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 #: Seconds that a slot may take to list the answers on its node's disk.
 _LOOK_DEADLINE = 60.0
+_NO_ROOM = (
+    "No node of the cluster had room for it with twice the memory, not even when every other slot had made way: model "
+    "workers or others hold the rest."
+)
 #: Seconds between two looks for retries that were not due at the last one.
 _LOOK_AGAIN = 5.0
 #: From so many waiting decisions on, new ones are wanted by the half of them and no longer one by one.
@@ -266,10 +270,12 @@ class Dispatcher(Agent):
 
     async def _alone(self, slot: Slot, claim: Claim) -> None:
         """Have a slot that does nothing else evaluate what has failed before."""
-        while slot.alone or slot.asked:
+        while slot.alone:
             await asyncio.sleep(_GLANCE)
-        slot.alone = True
+        slot.alone = True  # at once, or it would be given ever more work to wait for
         try:
+            while slot.asked:
+                await asyncio.sleep(_GLANCE)
             await self._evaluate(slot, [claim])
         finally:
             slot.alone = False
@@ -304,7 +310,9 @@ class Dispatcher(Agent):
         if resources != slot.resources:
             requests = [replace(request, memory=resources.memory) for request in requests]
             if not await self._crew.enlarge(slot, resources, lambda: self._stopping):
-                return [without_answer(r, "cancelled", "no larger worker was ready for it") for r in requests]
+                if self._stopping or slot.retired:
+                    return [without_answer(r, "cancelled", "no larger worker was ready for it") for r in requests]
+                return [without_answer(r, "memory", _NO_ROOM) for r in requests]
         if slot.actor is None or not slot.ready:  # lost between the claim and now
             return [without_answer(request, "cancelled", "its worker was lost before it began") for request in requests]
         actor, node = slot.actor, slot.node
