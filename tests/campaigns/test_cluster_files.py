@@ -240,7 +240,7 @@ def test_the_slurm_script_runs_a_campaign_on_all_nodes(slurm, tmp_path):
         "campaign": "slurm",
         "question": {"minimize": "value"},
         "oracle": {"synthetic": {"function": "Branin", "delay": "1 s", "resources": {"num_cpus": 1}}},
-        "budget": {"labels": 16},
+        "budget": {"labels": 48},
     }
     (tmp_path / "campaign.yaml").write_text(yaml.safe_dump(content))
     with (tmp_path / "log").open("w") as log:

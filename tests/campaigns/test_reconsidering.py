@@ -18,7 +18,7 @@ ORACLE = '''
 import math, time
 from theoros import Parameters, Quantity, Real, Resources, oracle
 
-SLOPE = 1.5
+SLOPE = 2.0
 
 @oracle(
     space=Parameters(x=Real(0, 1), y=Real(0, 1)),
@@ -28,7 +28,7 @@ SLOPE = 1.5
 def hill(x, y):
     """A hill; far from its top an evaluation takes long, and is not worth it."""
     height = math.exp(-8 * ((x - 0.37) ** 2 + (y - 0.61) ** 2))
-    time.sleep(0.3 if height > 0.5 else SLOPE)
+    time.sleep(1.0 if height > 0.5 else SLOPE)
     return {"height": height}
 '''
 
