@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
 
-#: Weight of the newest measurement in the running means.
+#: Weight of the newest evaluation in their running mean.
 _WEIGHT = 0.2
+#: What a decision takes is the median of so many: the first one also waits for a model worker to start, which says
+#: nothing about those to come.
+_LAST_DECISIONS = 5
 #: Decisions kept waiting for each that is used up, on average, while the next ones are made: slots that began
 #: together end together, so the average alone would leave some of them waiting.
 _BURST = 4
@@ -24,7 +29,7 @@ _FADING = 0.98
 
 @dataclass
 class Pace:
-    """Running means of what an evaluation and a decision take (seconds), and the margin that follows from them.
+    """What an evaluation and a decision take of late (seconds), and the margin that follows from that.
 
     An oracle that takes hours leaves a margin of one: its decisions are made as late, and so on as much, as possible.
     Where decisions are `guided` by a model there is never more than one for each slot: what is decided early is decided
@@ -36,6 +41,7 @@ class Pace:
     evaluation: float | None = None
     longest: float = 0.0
     decision: float | None = None
+    _decisions: deque[float] = field(default_factory=lambda: deque(maxlen=_LAST_DECISIONS))
 
     def evaluated(self, seconds: float) -> None:
         """An evaluation took so long."""
@@ -44,7 +50,8 @@ class Pace:
 
     def decided(self, seconds: float) -> None:
         """Decisions were wanted, and came so much later."""
-        self.decision = _mean(self.decision, seconds)
+        self._decisions.append(seconds)
+        self.decision = median(self._decisions)
 
     @property
     def margin(self) -> int:

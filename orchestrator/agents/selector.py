@@ -75,6 +75,9 @@ class Selector(Agent):
             case ProposalsReady():
                 self._asked = False
                 await self._decide(message)
+                if self._latest is not message.wanted.model:  # a model that came while this was decided
+                    await self._reconsider()
+                    await self._ask()
 
     async def _ask(self) -> None:
         """Turn a wish for decisions into a wish for proposals, within the budget and the schedule."""

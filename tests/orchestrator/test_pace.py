@@ -47,6 +47,16 @@ def test_decisions_are_thought_over_only_where_that_makes_no_slot_wait():
     assert fast.calm(8), "who looks far ahead has the time"
 
 
+def test_a_first_decision_that_waited_for_its_model_worker_says_nothing_about_the_next():
+    pace = Pace(slots=3)
+    pace.evaluated(2.0)
+    pace.decided(20.0)
+    assert not pace.calm(6)
+    pace.decided(0.1)
+    pace.decided(0.1)
+    assert pace.calm(6)
+
+
 def test_quick_evaluations_are_given_ahead_and_in_groups_and_one_long_one_ends_that():
     pace = Pace(slots=2, guided=False)
     assert (pace.groups, pace.at_once(64, 2)) == (1, 1), "nothing is known of the oracle yet"
