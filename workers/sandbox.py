@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -44,22 +45,44 @@ class _Tail:
     """Drains a stream and keeps its end, so that a child that prints a gigabyte fills neither disk nor memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
         self._chunks: deque[bytes] = deque()
         self._kept = 0
         self._lock = threading.Lock()
-        threading.Thread(target=self._drain, args=(stream,), daemon=True).start()
+        os.set_blocking(stream.fileno(), False)
+        threading.Thread(target=self._drain, daemon=True).start()
 
-    def _drain(self, stream: IO[bytes]) -> None:
-        while chunk := os.read(stream.fileno(), 65536):
+    def _drain(self) -> None:
+        waiting = select.poll()
+        waiting.register(self._stream.fileno(), select.POLLIN)
+        open_ended = True
+        while open_ended:
+            waiting.poll()
             with self._lock:
-                self._chunks.append(chunk)
-                self._kept += len(chunk)
-                while self._kept - len(self._chunks[0]) >= OUTPUT_TAIL:
-                    self._kept -= len(self._chunks.popleft())
+                open_ended = self._read() is not None
+
+    def _read(self) -> bool | None:
+        """Keep what there is now; False when there is nothing, None at the end of the stream."""
+        try:
+            chunk = os.read(self._stream.fileno(), 65536)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            return None
+        self._chunks.append(chunk)
+        self._kept += len(chunk)
+        while self._kept - len(self._chunks[0]) >= OUTPUT_TAIL:
+            self._kept -= len(self._chunks.popleft())
+        return True
 
     def take(self) -> str:
-        """What came since the last call, at most `OUTPUT_TAIL` bytes of it."""
+        """What was written until now since the last call, at most `OUTPUT_TAIL` bytes of it.
+
+        The child writes before it answers, and its answer can be here before the thread has got to what it wrote.
+        """
         with self._lock:
+            while self._read():
+                pass
             data = b"".join(self._chunks)
             self._chunks.clear()
             self._kept = 0
