@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _SECONDS = {"s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 _BYTES = {
@@ -42,6 +42,13 @@ def parse_memory(value: Any) -> Any:
     return int(float(match[1]) * _BYTES[match[2]])
 
 
+def whole_gpus(value: float) -> float:
+    """Let a share of one GPU or whole ones pass, which is what Ray can give; raises ValueError otherwise."""
+    if value > 1 and value != int(value):
+        raise ValueError(f"{value:g} GPUs cannot be had; ask for a share of one (0.5) or for whole ones ({int(value)})")
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 Bytes = Annotated[int, BeforeValidator(parse_memory), Field(gt=0)]
 
@@ -57,7 +64,7 @@ class Resources(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_cpus: float = Field(default=1.0, ge=0)
-    num_gpus: float = Field(default=0.0, ge=0)
+    num_gpus: Annotated[float, AfterValidator(whole_gpus)] = Field(default=0.0, ge=0)
     memory: Bytes | None = None
     timeout: Seconds = 3600.0
     custom: dict[str, float] = Field(default_factory=dict)

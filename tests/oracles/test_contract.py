@@ -96,3 +96,9 @@ def test_memory_reads_as_people_write_it(text, size):
 def test_impossible_resources_are_refused(wrong):
     with pytest.raises(ValueError):
         Resources(**wrong)
+
+
+def test_a_gpu_is_shared_or_whole():
+    assert [Resources(num_gpus=n).num_gpus for n in (0.25, 1, 2)] == [0.25, 1, 2]
+    with pytest.raises(ValueError, match=r"1\.5 GPUs cannot be had"):
+        Resources(num_gpus=1.5)
