@@ -229,7 +229,12 @@ def database(backend: str, folder: Path) -> Iterator[tuple[str, Callable[[bool],
             for name, value in settings.items():
                 connection.execute(f"ALTER SYSTEM SET {name} = {value}" if filling else f"ALTER SYSTEM RESET {name}")
             connection.execute("SELECT pg_reload_conf()")
-        time.sleep(1.0)  # the server reads them when it gets to it
+        until = time.monotonic() + 30
+        while time.monotonic() < until:  # the server reads them when it gets to it
+            with psycopg.connect(server.get_uri()) as connection:
+                if connection.execute("SHOW fsync").fetchone() == ("off" if filling else "on",):
+                    return
+        raise RuntimeError("the server does not take its settings")
 
     try:
         yield server.get_uri(), switch

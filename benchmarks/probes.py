@@ -26,7 +26,6 @@ from theoros.oracles.spaces import Parameters, Real
 MEDIAN, SIGMA = 1.0, math.log(20) / 2.326
 FAILURES = 0.05
 
-# Hartmann's function of six dimensions (Dixon & Szegö 1978).
 _ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
 _A = np.array(
     [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
@@ -39,6 +38,11 @@ _P = 1e-4 * np.array(
         [4047, 8828, 8732, 5743, 1091, 381],
     ]
 )
+
+
+def hartmann(x: np.ndarray) -> float:
+    """Hartmann's function of six dimensions (Dixon & Szegö 1978); its minimum is -3.3224."""
+    return -float(_ALPHA @ np.exp(-(_A * (x - _P) ** 2).sum(1)))
 
 
 class Probe:
@@ -84,7 +88,7 @@ def heavy_tailed(log: str, seed: int = 0, scale: float = 1.0) -> Probe:
         time.sleep(scale * delay.seconds(rng))
         if fails:
             raise NotConverged("a failure on demand")
-        return -float(_ALPHA @ np.exp(-(_A * (x - _P) ** 2).sum(1)))
+        return hartmann(x)
 
     return Probe("heavy-tailed", 6, log, work)
 

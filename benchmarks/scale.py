@@ -29,6 +29,7 @@ import numpy as np
 import psutil
 import ray
 
+from benchmarks.probes import hartmann
 from benchmarks.table import FOLDER, Table, column
 from theoros.db import Store
 from theoros.orchestrator.agents.bus import Agent
@@ -39,20 +40,6 @@ from theoros.workers.messages import EvaluationRequest, Outcome
 
 ROWS, HOSTS, BINS = 200_000, 4, 20
 TABLE = Table("scale", keys=("database", "surrogate", "slots", "labels", "upto"))
-
-# Hartmann's function of six dimensions (Dixon & Szegö 1978).
-ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
-A = np.array(
-    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
-)
-P = 1e-4 * np.array(
-    [
-        [1312, 1696, 5569, 124, 8283, 5886],
-        [2329, 4135, 8307, 3736, 1004, 9991],
-        [2348, 1451, 3522, 2883, 3047, 6650],
-        [4047, 8828, 8732, 5743, 1091, 381],
-    ]
-)
 
 
 class Host:
@@ -73,7 +60,7 @@ class Host:
         seconds = self._median * math.exp(random.Random(str(request.data)).gauss(0, 1))
         await asyncio.sleep(seconds)
         x = np.array([request.data[f"x{i}"] for i in range(1, 7)])
-        value = -float(ALPHA @ np.exp(-(A * (x - P) ** 2).sum(1)))
+        value = hartmann(x)
         return Outcome(
             request.token,
             request.fidelity,
