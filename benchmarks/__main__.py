@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import importlib
 
-SCRIPTS = ("worker_use", "throughput", "utilisation", "writers", "scale", "many_labels", "water", "polarizability")
+SCRIPTS = (
+    "worker_use",
+    "throughput",
+    "utilisation",
+    "writers",
+    "scale",
+    "many_labels",
+    "water",
+    "polarizability",
+    "synthetic",
+)
 
 for script in SCRIPTS:
     print(f"== {script}", flush=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 import secrets
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -24,8 +22,8 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
+from theoros.db import candidates
 from theoros.db.chunks import chunks
 from theoros.db.clock import now, seconds_between
 from theoros.db.records import CandidateRecord, Claim, DecisionRecord, EvaluationRecord
@@ -33,7 +31,6 @@ from theoros.db.schema import (
     CLAIMABLE,
     Attempt,
     Candidate,
-    CandidateValue,
     Decision,
     DecisionPrediction,
     Evaluation,
@@ -57,8 +54,8 @@ def enqueue(
 
     The number of statements does not depend on the number of decisions.
     """
-    candidates = keep_candidates(connection, [decision.candidate for decision in decisions])
-    asked = [(candidates[decision.candidate.hash], decision.fidelity) for decision in decisions]
+    ids = candidates.keep(connection, [decision.candidate for decision in decisions])
+    asked = [(ids[decision.candidate.hash], decision.fidelity) for decision in decisions]
     standing, replicates = _asked_before(connection, campaign_id, {candidate_id for candidate_id, _ in asked})
     cached = _cached(connection, {decision.cache_key for decision in decisions}, required_outputs)
     new = {key: decision for key, decision in zip(asked, decisions, strict=True) if key not in standing}
@@ -86,9 +83,9 @@ def enqueue(
             label_id=label,
             ended_at=case((label.is_(None), None), else_=now()),
         )
-        ids = connection.execute(made.returning(Evaluation.id, sort_by_parameter_order=True), rows).scalars().all()
-        standing |= dict(zip(new, ids, strict=True))
-        _keep_decisions(connection, list(zip(ids, new.values(), strict=True)))
+        queued = connection.execute(made.returning(Evaluation.id, sort_by_parameter_order=True), rows).scalars().all()
+        standing |= dict(zip(new, queued, strict=True))
+        _keep_decisions(connection, list(zip(queued, new.values(), strict=True)))
     known = {record.evaluation_id: record for record in by_ids(connection, sorted({standing[key] for key in asked}))}
     return [known[standing[key]] for key in asked]
 
@@ -232,16 +229,6 @@ def named(
     return by_ids(connection, kept)
 
 
-def seen(connection: Connection, campaign_id: int) -> set[tuple[str, str]]:
-    """What `enqueue` would not queue again: candidate hash and fidelity of all that is not cancelled."""
-    query = (
-        select(Candidate.hash, Evaluation.fidelity)
-        .join(Candidate, Candidate.id == Evaluation.candidate_id)
-        .where(Evaluation.campaign_id == campaign_id, Evaluation.state != "cancelled")
-    )
-    return {(row.hash, row.fidelity) for row in connection.execute(query)}
-
-
 def evaluation_query() -> Select[Any]:
     """Evaluations with their candidates."""
     return select(
@@ -271,45 +258,6 @@ def evaluation_record(row: Row[Any]) -> EvaluationRecord:
         failure_class=row.failure_class,
         message=row.message,
     )
-
-
-def keep_candidates(connection: Connection, candidates: Sequence[CandidateRecord]) -> dict[str, int]:
-    """The ids of candidates by their hashes; those that are new are kept, with the scalars of their data."""
-    wanted = {candidate.hash: candidate for candidate in candidates}
-    known = _candidate_ids(connection, wanted)
-    # In the order of their hashes, so that two campaigns that keep the same candidates do not wait for each other.
-    new = [wanted[key] for key in sorted(wanted.keys() - known.keys())]
-    if not new:
-        return known
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    made = {
-        row.hash: row.id
-        for row in connection.execute(
-            dialect.insert(Candidate)
-            .on_conflict_do_nothing(index_elements=["hash"])
-            .returning(Candidate.id, Candidate.hash),
-            [{"hash": c.hash, "kind": c.kind, "data": c.data, "text": c.text} for c in new],
-        )
-    }
-    values = [
-        {"candidate_id": made[c.hash], "name": name, "number": _as_number(value), "text": _as_text(value)}
-        for c in new
-        if c.hash in made
-        for name, value in c.data.items()
-        if _is_scalar(value)
-    ]
-    if values:
-        connection.execute(insert(CandidateValue), values)
-    missing = [c.hash for c in new if c.hash not in made]  # another campaign kept them between the two statements
-    return known | made | _candidate_ids(connection, missing)
-
-
-def _candidate_ids(connection: Connection, hashes: Collection[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for chunk in chunks(sorted(hashes)):
-        query = select(Candidate.hash, Candidate.id).where(Candidate.hash.in_(chunk))
-        found |= {row.hash: row.id for row in connection.execute(query)}
-    return found
 
 
 def _asked_before(
@@ -398,17 +346,3 @@ def _claims(connection: Connection, *conditions: Any) -> list[Claim]:
         )
         for row in connection.execute(query)
     ]
-
-
-def _is_scalar(value: object) -> bool:
-    return isinstance(value, str | bool | numbers.Real)
-
-
-def _as_number(value: object) -> float | None:
-    if isinstance(value, str) or not isinstance(value, numbers.Real):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

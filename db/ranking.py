@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 from sqlalchemy.orm import aliased
 
 from theoros.db.schema import Evaluation, LabelValue
@@ -15,19 +15,25 @@ from theoros.db.schema import Evaluation, LabelValue
 class Ranking:
     """What makes a label better than another: the output that counts, at which fidelity, and what must hold besides.
 
-    `bounds` are (output, ``"<="`` or ``">="``, bound), each in the output's own unit.
+    `sense` is ``"maximize"``, ``"minimize"`` or ``"match"``, which wants it near `target`. `bounds` are (output,
+    ``"<="`` or ``">="``, bound), each in the output's own unit.
     """
 
     output: str
-    maximize: bool
+    sense: str
     fidelity: str
     bounds: tuple[tuple[str, str, float], ...] = ()
+    target: float = 0.0
+
+    def loss(self, value: float) -> float:
+        """Smaller is better."""
+        return -value if self.sense == "maximize" else value if self.sense == "minimize" else abs(value - self.target)
 
     def to_json(self) -> list[Any]:
         """JSON data that is equal for equal rankings."""
         return [
             self.output,
-            self.maximize,
+            [self.sense, self.target] if self.sense == "match" else self.sense == "maximize",
             self.fidelity,
             [[name, op, float(bound)] for name, op, bound in self.bounds],
         ]
@@ -66,12 +72,11 @@ def best_of(
         query = query.join(held, held.label_id == Evaluation.label_id).where(
             held.output == output, held.position == 0, kept
         )
-    order = value.desc() if ranking.maximize else value.asc()
+    order = {"maximize": value.desc(), "minimize": value.asc()}.get(ranking.sense, func.abs(value - ranking.target))
     rows = connection.execute(query.order_by(order, Evaluation.sequence).limit(n))
     return [Standing(float(row.value), row.sequence, row.id) for row in rows]
 
 
 def merged(standings: list[Standing], ranking: Ranking, n: int) -> list[Standing]:
     """The `n` best of several lists put together."""
-    sign = -1.0 if ranking.maximize else 1.0
-    return sorted(standings, key=lambda standing: (sign * standing.value, standing.sequence))[:n]
+    return sorted(standings, key=lambda standing: (ranking.loss(standing.value), standing.sequence))[:n]

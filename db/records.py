@@ -176,6 +176,24 @@ class ModelVersionRecord:
 
 
 @dataclass(frozen=True)
+class CardRecord:
+    """A diagnostic on its way in: what it is about, JSON data, and the model version that it tells of (None: none)."""
+
+    kind: str
+    data: Mapping[str, Any]
+    model_version: int | None = None
+
+
+@dataclass(frozen=True)
+class KeptCard:
+    """A card that the database holds."""
+
+    card_id: int
+    created_at: dt.datetime
+    card: CardRecord
+
+
+@dataclass(frozen=True)
 class CampaignRecord:
     """A campaign's own row."""
 

@@ -1,8 +1,8 @@
 """The tables. docs/database.md tells people what they mean; migrations/ makes them, and a test holds the two together.
 
-Append-only by rule: `labels` and what hangs on them, `decisions`, `model_versions`, `events`, `artifacts` and `tallies`
-are only ever inserted. The rows that change are `campaigns` (state), `evaluations` (state machine), `attempts` (until
-they end) and `runs` (heartbeat).
+Append-only by rule: `labels` and what hangs on them, `decisions`, `model_versions`, `events`, `cards`, `artifacts`
+and `tallies` are only ever inserted. The rows that change are `campaigns` (state), `evaluations` (state machine),
+`attempts` (until they end) and `runs` (heartbeat).
 
 Foreign keys run one way: an evaluation and an attempt name their label, and a label names neither, because an answer
 from the cache is one label with many evaluations.
@@ -346,6 +346,20 @@ class Event(Base):
     kind: Mapped[str]
     message: Mapped[str]
     data: Mapped[Any | None] = mapped_column(JsonData)
+
+
+class Card(Base):
+    """A diagnostic of a campaign's model that somebody asked for, as it was then."""
+
+    __tablename__ = "cards"
+    __table_args__ = (Index("ix_cards_campaign_id_kind", "campaign_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    kind: Mapped[str]
+    model_version: Mapped[int | None]
+    data: Mapped[Any] = mapped_column(JsonData, nullable=False)
+    created_at: Mapped[dt.datetime]
 
 
 class Tally(Base):

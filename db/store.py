@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from theoros.db import attempts, campaigns, labels, migrate, model_log, ownership, queue, reading, tallies, wide
+from theoros.db import attempts, campaigns, cards, labels, migrate, model_log, ownership, queue, reading, tallies, wide
 from theoros.db import progress as progress_of
 from theoros.db.artifacts import ArtifactStore, default_artifacts
 from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
@@ -18,11 +18,13 @@ from theoros.db.ranking import Ranking
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
+    CardRecord,
     Claim,
     DecisionRecord,
     EvaluationRecord,
     EventRecord,
     FailureRecord,
+    KeptCard,
     LabelRecord,
     ModelVersionRecord,
     PredictionRecord,
@@ -63,7 +65,7 @@ class Store(Tables):
     `done` and `cancelled` are final. Retries add attempts, never evaluations: a campaign has exactly the evaluations
     that `enqueue` was given, less duplicates. An answer is counted once, whoever reports it and however often.
 
-    **Append-only.** Labels, decisions, model versions and events are never changed. All times are the database's.
+    **Append-only.** Labels, decisions, model versions, events, cards: never changed. All times are the database's.
 
     Args:
         url: a path (SQLite) or ``postgresql://user@host/name``.
@@ -337,20 +339,10 @@ class Store(Tables):
         with self.reading() as connection:
             return queue.count(connection, campaigns.identify(connection, name), states)
 
-    def next_sequence(self, name: str) -> int:
-        """The number that the campaign's next evaluation will get; cheap, however long its history."""
-        with self.reading() as connection:
-            return queue.next_sequence(connection, campaigns.identify(connection, name))
-
     def label_records(self, name: str, *, of: Collection[int] | None = None) -> list[LabelRecord]:
         """The campaign's labels in the order of their decisions; only those of the evaluations with the ids `of`."""
         with self.reading() as connection:
             return labels.records(connection, campaigns.identify(connection, name), self.artifacts, of)
-
-    def seen(self, name: str) -> set[tuple[str, str]]:
-        """(candidate hash, fidelity) of all that the campaign asked and did not cancel."""
-        with self.reading() as connection:
-            return queue.seen(connection, campaigns.identify(connection, name))
 
     def predictions(self, name: str) -> dict[int, tuple[PredictionRecord, ...]]:
         """What was believed of each evaluation when it was decided, by evaluation id."""
@@ -379,6 +371,15 @@ class Store(Tables):
         """The campaign's model versions, the first first."""
         with self.reading() as connection:
             return model_log.versions(connection, campaigns.identify(connection, name))
+
+    def add_card(self, name: str, record: CardRecord) -> int:
+        """Append a diagnostic of the campaign's model; it changes nothing else, so anybody may. Returns its id."""
+        return self._write(lambda c: cards.add(c, campaigns.identify(c, name), record))
+
+    def cards(self, name: str, kind: str | None = None) -> list[KeptCard]:
+        """The campaign's cards (of one kind), the oldest first."""
+        with self.reading() as connection:
+            return cards.of(connection, campaigns.identify(connection, name), kind)
 
     # ----------------------------------------------------------------------------------------------- for people
 

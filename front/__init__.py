@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Quantity,
         Real,
         Resources,
+        When,
         oracle,
     )
     from theoros.orchestrator.campaign import Campaign
@@ -34,7 +35,7 @@ _HOME = {
     **dict.fromkeys(
         (
             "Answer", "Candidate", "Categorical", "Fidelity", "Integer", "Library", "Molecules", "Ordinal",
-            "Parameters", "Quantity", "Real", "Resources", "oracle",
+            "Parameters", "Quantity", "Real", "Resources", "When", "oracle",
         ),
         "theoros.oracles",
     ),
@@ -55,6 +56,7 @@ __all__ = [
     "Real",
     "Resources",
     "Store",
+    "When",
     "oracle",
 ]
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from theoros.models.objective import Objective
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
 
@@ -75,22 +76,42 @@ class OutcomeConstraint:
 class Problem:
     """All that a model or a decision needs to know of a campaign, and nothing else of it.
 
-    `goal` is ``"optimize"`` or ``"learn"``. `outputs` are the scalars to be modelled; `objective` is the one that
-    is maximised or minimised (for ``learn``, the one whose variance counts). `fidelities` go from cheapest to the
-    truth, with `costs` relative to the last. `feasible` tells whether a candidate keeps the constraints that need no
-    oracle (a synthesizability bound); it is cheap and vetoes a candidate before it is scored.
+    `goal` is ``"optimize"`` or ``"learn"``. `outputs` are the scalars to be modelled; `objectives` say which of them
+    are to be large, small or near a target, several of them in the sense of Pareto (for ``learn``, whose variance
+    counts: one). `fidelities` go from cheapest to the truth, with `costs` relative to the last. `feasible` tells if
+    a candidate keeps the constraints that need no oracle (a synthesizability bound); it is cheap and vetoes a candidate
+    before it is scored.
     """
 
     goal: str
     space: Space
     outputs: tuple[str, ...]
-    objective: str
-    maximize: bool
+    objectives: tuple[Objective, ...]
     fidelities: tuple[str, ...]
     costs: tuple[float, ...]
     constraints: tuple[OutcomeConstraint, ...] = ()
     deterministic: bool = True
     feasible: Callable[[Candidate], bool] | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective, which is the only one but in a search for a Pareto front."""
+        return self.objectives[0]
+
+    @property
+    def aim(self) -> str:
+        """What an acquisition has to be able to do: ``"optimize"``, ``"match"``, ``"pareto"`` or ``"learn"``."""
+        if self.goal != "optimize":
+            return self.goal
+        if len(self.objectives) > 1:
+            return "pareto"
+        return "match" if self.objective.sense == "match" else "optimize"
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The outputs that decide how good a candidate is: objectives and constrained ones, each once."""
+        names = [*(goal.output for goal in self.objectives), *(constraint.output for constraint in self.constraints)]
+        return tuple(dict.fromkeys(names))
 
     @property
     def target(self) -> str:

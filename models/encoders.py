@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -14,6 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from theoros.models.contract import Array
+from theoros.models.embedding import Places, from_descriptors, from_smiles
+from theoros.models.fingerprints import FingerprintEncoder
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space
@@ -48,7 +49,8 @@ class Column:
 
     `kind` is ``"continuous"``, ``"grid"`` (an integer, stepped or ordinal parameter: only some values of the unit
     interval are real) or ``"categorical"`` (the index of a choice). `choices` are the values behind an ordinal or a
-    category, `step` is what lies between a number's settings (an int, 1, for integers).
+    category, `step` is what lies between a number's settings (an int, 1, for integers). With `places` the column is one
+    coordinate of where the choices lie.
     """
 
     name: str
@@ -58,9 +60,12 @@ class Column:
     log: bool = False
     choices: tuple[Any, ...] = ()
     step: float | None = None
+    places: tuple[float, ...] = ()
 
     def encode(self, value: Any) -> float:
         """The value in the unit interval, or the index of its category."""
+        if self.places:
+            return self.places[self.choices.index(value)]
         if self.choices:
             index = self.choices.index(value)
             return float(index) if self.kind == "categorical" else index / max(1, len(self.choices) - 1)
@@ -127,6 +132,20 @@ class ParameterEncoder:
         """Columns that hold category indices."""
         return tuple(i for i, column in enumerate(self.columns) if column.kind == "categorical")
 
+    @property
+    def places(self) -> Places | None:
+        """Where categories lie of which the space tells what they are; None when it tells of none."""
+        points: dict[int, Array] = {}
+        for i, column in enumerate(self.columns):
+            parameter = self.space.parameters[column.name]
+            if column.kind != "categorical" or not isinstance(parameter, Categorical):
+                continue
+            if parameter.smiles is not None:
+                points[i] = from_smiles(parameter.smiles)
+            elif parameter.descriptors is not None:
+                points[i] = from_descriptors(parameter.descriptors)
+        return Places(self.dimension, points) if points else None
+
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``; raises KeyError or ValueError for a candidate of another space."""
         return _encoded(self.columns, candidates)
@@ -152,12 +171,15 @@ class ParameterEncoder:
     def linear_constraints(self) -> tuple[list[LinearRow], list[LinearRow]] | None:
         """The space's constraints over features, as BoTorch's inequalities (``>= rhs``) and equalities.
 
-        None when a constraint can't be so written, because one of its parameters is not a linear-scale real.
+        None when a constraint can't be so written, because it is not linear or one of its parameters is not a real on a
+        linear scale.
         """
         inequalities: list[LinearRow] = []
         equalities: list[LinearRow] = []
         index = {column.name: i for i, column in enumerate(self.columns)}
-        for constraint in self.space.constraints:
+        if len(self.space.linear) < len(self.space.constraints):
+            return None
+        for constraint in self.space.linear:
             names = [name for name, coefficient in constraint.coefficients.items() if coefficient != 0]
             columns = [self.columns[index[name]] for name in names]
             if any(column.kind != "continuous" or column.log for column in columns):
@@ -204,111 +226,6 @@ def _column(name: str, parameter: Any) -> Column:
     return Column(name, "continuous", parameter.low, parameter.high, parameter.log)
 
 
-@lru_cache(maxsize=200_000)
-def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32]:
-    """The set bits of a molecule's thermometer-encoded count-Morgan fingerprint, sorted.
-
-    Bit (environment, k) is set when the environment occurs at least k times, so that the overlap of two bit sets is
-    the sum of the counts' minima. Environments are hashed with their k into `columns` bits.
-    Morgan fingerprints: Rogers & Hahn, J. Chem. Inf. Model. 50, 742 (2010), doi:10.1021/ci100050t.
-    """
-    from rdkit import Chem
-
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
-    counts = _morgan_generator(radius).GetSparseCountFingerprint(molecule).GetNonzeroElements()
-    bits = {_mix(environment, k) % columns for environment, count in counts.items() for k in range(count)}
-    return np.array(sorted(bits), dtype=np.int32)
-
-
-@lru_cache(maxsize=200_000)
-def composition_bits(smiles: str, columns: int) -> NDArray[np.int32]:
-    """The set bits of a molecule's thermometer-encoded composition, sorted: what it is made of, not how it hangs
-    together.
-
-    Counted are elements, elements with their hybridisation, hydrogens, ring atoms, and bonds by type and conjugation.
-    """
-    from rdkit import Chem
-
-    molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
-    counts: Counter[tuple[int, ...]] = Counter()
-    for atom in molecule.GetAtoms():
-        number = atom.GetAtomicNum()
-        counts[0, number] += 1
-        counts[1, number, int(atom.GetHybridization())] += 1
-        counts[(2,)] += atom.GetTotalNumHs()
-        counts[(3,)] += atom.IsInRing()
-    for bond in molecule.GetBonds():
-        counts[4, int(bond.GetBondType()), int(bond.GetIsConjugated())] += 1
-    bits = {_mix(_mix_all(key), k) % columns for key, count in counts.items() for k in range(count)}
-    return np.array(sorted(bits), dtype=np.int32)
-
-
-def _mix_all(key: tuple[int, ...]) -> int:
-    mixed = 0
-    for part in key:
-        mixed = _mix(mixed, part + 1)
-    return mixed
-
-
-def _mix(environment: int, k: int) -> int:
-    # SplitMix64: Morgan's identifiers are not spread evenly over the columns by themselves.
-    z = (environment * 0x9E3779B97F4A7C15 + k * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return z ^ z >> 31
-
-
-@lru_cache(maxsize=8)
-def _morgan_generator(radius: int) -> Any:
-    from rdkit.Chem import rdFingerprintGenerator
-
-    return rdFingerprintGenerator.GetMorganGenerator(radius=radius)
-
-
-@dataclass(frozen=True)
-class FingerprintEncoder:
-    """Molecules as two blocks of bits, whose Tanimoto similarities are the MinMax similarities of counts.
-
-    The first `composition` columns hold what a molecule is made of, the other `columns` its Morgan environments. From a
-    few labels composition teaches much and environments little, since hardly any environment is seen twice: on 279
-    random molecules of up to nine heavy atoms, GFN2-xTB polarizability per heavy atom, median R^2 of twelve splits with
-    15 / 40 / 120 labels was 0.10 / 0.24 / 0.56 for environments alone and 0.36 / 0.72 / 0.93 for the sum of both.
-    """
-
-    radius: int = 3
-    columns: int = 4096
-    composition: int = 512
-
-    @property
-    def dimension(self) -> int:
-        """Number of bits."""
-        return self.composition + self.columns
-
-    @property
-    def blocks(self) -> tuple[tuple[int, int], ...]:
-        """First and last-but-one column of each block."""
-        return ((0, self.composition), (self.composition, self.dimension))
-
-    @property
-    def categorical(self) -> tuple[int, ...]:
-        """None."""
-        return ()
-
-    def encode(self, candidates: Sequence[Candidate]) -> Tensor:
-        """Features ``n x (composition + columns)``, zeros and ones."""
-        features = torch.zeros(len(candidates), self.dimension, dtype=torch.float64)
-        for row, candidate in enumerate(candidates):
-            smiles = str(candidate.data["smiles"])
-            made_of = composition_bits(smiles, self.composition)
-            environments = thermometer_bits(smiles, self.radius, self.columns) + self.composition
-            features[row, torch.from_numpy(np.concatenate([made_of, environments]).astype(np.int64))] = 1.0
-        return features
-
-
 class TableSpace(Protocol):
     """A finite space of rows, as `theoros.oracles.spaces` Library declares one."""
 
@@ -327,25 +244,34 @@ class TableSpace(Protocol):
         """Column -> (smallest, largest) value."""
         ...
 
+    @property
+    def molecule_columns(self) -> Mapping[str, tuple[str, ...]]:
+        """Column -> SMILES of its distinct values, where they stand for molecules."""
+        ...
+
 
 @dataclass(frozen=True)
 class TableEncoder:
-    """Rows of a library of parameters: numbers scaled to the unit interval, categories as indices."""
+    """Rows of a library of parameters: numbers scaled to the unit interval, categories as indices.
+
+    A category that stands for a molecule has a column for each coordinate of its place (`theoros.models.embedding`).
+    """
 
     columns: tuple[Column, ...]
 
     @classmethod
     def of(cls, space: TableSpace) -> TableEncoder:
         """Read ranges and categories from the library's own summary."""
-        ranges, categories = space.ranges, space.categories
-        return cls(
-            tuple(
-                Column(name, "continuous", *ranges[name])
-                if kind == "number"
-                else Column(name, "categorical", choices=tuple(categories[name]))
-                for name, kind in space.column_kinds.items()
-            )
-        )
+        ranges, categories, molecules = space.ranges, space.categories, space.molecule_columns
+        columns: list[Column] = []
+        for name, kind in space.column_kinds.items():
+            if kind == "number":
+                columns.append(Column(name, "continuous", *ranges[name]))
+            elif name in molecules:
+                columns += placed(name, tuple(categories[name]), from_smiles(molecules[name]))
+            else:
+                columns.append(Column(name, "categorical", choices=tuple(categories[name])))
+        return cls(tuple(columns))
 
     @property
     def dimension(self) -> int:
@@ -360,6 +286,18 @@ class TableEncoder:
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``; raises KeyError or ValueError for a row of another table."""
         return _encoded(self.columns, candidates)
+
+
+def placed(name: str, choices: tuple[Any, ...], points: Array) -> list[Column]:
+    """One column for each coordinate of the choices' `points` (``c x k``)."""
+    return [Column(name, "continuous", choices=choices, places=tuple(row)) for row in points.T.tolist()]
+
+
+def feature_names(encoder: Encoder) -> list[str]:
+    """The names of the columns that a model sees; empty for encoders whose columns have none."""
+    names = [column.name for column in getattr(encoder, "columns", ())]
+    places: Places | None = getattr(encoder, "places", None)
+    return names if places is None else places.names(names)
 
 
 def encoder_for(space: Space) -> Encoder:

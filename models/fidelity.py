@@ -70,11 +70,15 @@ def choose_fidelity(
 def _information(
     problem: Problem, belief: GaussianBelief, candidate: Candidate, fidelity: str, pending: Sequence[Point]
 ) -> tuple[float, float]:
-    """The explained share of the objective's target variance, and the information (nats) on all outputs that count."""
+    """The explained share of the objectives' target variance (their mean), and the information (nats) on all outputs
+    that count.
+    """
     level, target = problem.fidelities.index(fidelity), len(problem.fidelities) - 1
     features = belief.encode([candidate])
-    objective_share, information = 0.0, 0.0
-    for name in dict.fromkeys([problem.objective, *(constraint.output for constraint in problem.constraints)]):
+    information = 0.0
+    shares: list[float] = []
+    wanted = {goal.output for goal in problem.objectives}
+    for name in problem.judged:
         model = hallucinated(belief, name, pending)
         there, asked = model.inputs(features, target), model.inputs(features, level)
         with torch.no_grad():
@@ -83,9 +87,9 @@ def _information(
             shared = float(model.posterior.covariance(there, asked)) ** 2 / spread
         left = max(variance - shared, 0.0)
         information += 0.5 * math.log((variance + RESOLUTION) / (left + RESOLUTION))
-        if name == problem.objective:
-            objective_share = 1 - (left + RESOLUTION) / (variance + RESOLUTION)
-    return objective_share, information
+        if name in wanted:
+            shares.append(1 - (left + RESOLUTION) / (variance + RESOLUTION))
+    return sum(shares) / len(shares), information
 
 
 def _run_is_over(problem: Problem, dataset: Dataset, pending: Sequence[Point]) -> str:

@@ -6,36 +6,55 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.models.contract import Array, Dataset, Problem
+from theoros.models.pareto import ranks
 from theoros.oracles.candidate import Candidate
 
 #: The best labelled candidates that proposers are told of; more would only cost time.
 MOST_LABELLED = 1_000
 
 
-def labelled_values(problem: Problem, dataset: Dataset) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-    """Rows of `dataset` whose objective was observed at the target, these values, and whether each is feasible."""
+def labelled_utilities(problem: Problem, dataset: Dataset) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
+    """Rows of `dataset` whose `k` objectives were all observed at the target (n), their utilities ``n x k``, and
+    whether each is feasible (n).
+    """
     at_target = [point.fidelity == problem.target for point in dataset.points]
     values = np.asarray(dataset.values, dtype=np.float64)
-    objective = values[:, dataset.outputs.index(problem.objective)]
-    rows = np.flatnonzero(np.array(at_target, dtype=bool) & np.isfinite(objective))
+    wanted = [goal.utility(values[:, dataset.outputs.index(goal.output)]) for goal in problem.objectives]
+    utilities = np.stack(wanted, axis=1)
+    rows = np.flatnonzero(np.array(at_target, dtype=bool) & np.isfinite(utilities).all(1))
     feasible = np.ones(len(rows), dtype=bool)
     for constraint in problem.constraints:
         observed = values[rows, dataset.outputs.index(constraint.output)]
         feasible &= observed <= constraint.bound if constraint.op == "<=" else observed >= constraint.bound
-    return rows, objective[rows], feasible
+    return rows, utilities[rows], feasible
 
 
 def labelled_best_first(problem: Problem, dataset: Dataset, most: int = MOST_LABELLED) -> tuple[Candidate, ...]:
     """The distinct candidates labelled at the target fidelity: feasible ones by objective, then the others.
 
-    For ``learn``, where no value is better than another, the latest first. No more than `most`.
+    With several objectives by front, and in a front by the sum of utilities over their spreads. For ``learn``, where no
+    value is better than another, the latest first. No more than `most`.
     """
-    rows, values, feasible = labelled_values(problem, dataset)
-    loss = -rows.astype(np.float64) if problem.goal == "learn" else -values if problem.maximize else values
+    rows, utilities, feasible = labelled_utilities(problem, dataset)
     found: dict[str, Candidate] = {}
-    for row in rows[np.lexsort((rows, loss, ~feasible))]:
+    for row in rows[np.lexsort((rows, *_losses(problem, rows, utilities, feasible, most), ~feasible))]:
         candidate = dataset.points[int(row)].candidate
         found.setdefault(candidate.hash, candidate)
         if len(found) >= most:
             break
     return tuple(found.values())
+
+
+def _losses(
+    problem: Problem, rows: NDArray[np.int64], utilities: Array, feasible: NDArray[np.bool_], most: int
+) -> list[Array]:
+    """Keys (n) to sort labels by, the last one first."""
+    if problem.goal == "learn":
+        return [-rows.astype(np.float64)]
+    if utilities.shape[1] == 1:
+        return [-utilities[:, 0]]
+    spread = utilities.std(0) if len(utilities) else np.ones(utilities.shape[1])
+    total = (utilities / np.where(spread > 0, spread, 1.0)).sum(1)
+    front = np.zeros(len(rows))
+    front[feasible] = ranks(utilities[feasible], most)
+    return [-total, front]

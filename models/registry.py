@@ -46,44 +46,65 @@ class ProposerEntry:
 
 
 _GP = "theoros.models.surrogates.gaussian_process"
+_SURROGATES = "theoros.models.surrogates"
 _ACQUISITION = "theoros.models.acquisition"
 _PROPOSERS = "theoros.models.proposers"
 _PARAMETERS, _MOLECULE = frozenset({"parameters"}), frozenset({"molecule"})
 _BOTH_KINDS = _PARAMETERS | _MOLECULE
 _MOMENTS = frozenset({"mean", "variance"})
+_GAUSSIAN = frozenset({"mean", "variance", "samples", "posterior", "gradient"})
 _POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
+_ONE, _PARETO = frozenset({"optimize", "match"}), frozenset({"pareto"})
 
 SURROGATES: Mapping[str, SurrogateEntry] = {
     "gp": SurrogateEntry(
         f"{_GP}:GaussianProcess", frozenset({"mean", "variance", "samples", "posterior", "gradient"}), _PARAMETERS
     ),
+    "saas_gp": SurrogateEntry(f"{_SURROGATES}.saas:SparseGaussianProcess", _GAUSSIAN, _PARAMETERS),
+    "variational_gp": SurrogateEntry(f"{_SURROGATES}.variational:VariationalGaussianProcess", _GAUSSIAN, _PARAMETERS),
     "tanimoto_gp": SurrogateEntry(
         f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
     ),
     "random_forest": SurrogateEntry(
         "theoros.models.surrogates.random_forest:RandomForest", frozenset({"mean", "variance", "samples"}), _BOTH_KINDS
     ),
+    "deep_ensemble": SurrogateEntry(
+        "theoros.models.surrogates.deep_ensemble:DeepEnsemble", frozenset({"mean", "variance", "samples"}), _BOTH_KINDS
+    ),
+    "message_passing": SurrogateEntry(
+        "theoros.models.surrogates.message_passing:MessagePassing",
+        frozenset({"mean", "variance", "samples"}),
+        _MOLECULE,
+    ),
 }
 ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
-    "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _OPTIMIZE),
-    "ei": AcquisitionEntry(f"{_ACQUISITION}.expected_improvement:ExpectedImprovement", _MOMENTS, _OPTIMIZE),
+    "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _ONE),
+    "log_ehvi": AcquisitionEntry(f"{_ACQUISITION}.log_ehvi:LogExpectedHypervolumeImprovement", _POSTERIOR, _PARETO),
+    "ei": AcquisitionEntry(f"{_ACQUISITION}.expected_improvement:ExpectedImprovement", _MOMENTS, _ONE),
     "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _MOMENTS, _OPTIMIZE),
-    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _OPTIMIZE),
-    "greedy": AcquisitionEntry(f"{_ACQUISITION}.greedy:Greedy", frozenset({"mean"}), _OPTIMIZE),
+    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _ONE | _PARETO),
+    "greedy": AcquisitionEntry(f"{_ACQUISITION}.greedy:Greedy", frozenset({"mean"}), _ONE),
     "std": AcquisitionEntry(
-        f"{_ACQUISITION}.standard_deviation:StandardDeviation", frozenset({"variance"}), _OPTIMIZE | _LEARN
+        f"{_ACQUISITION}.standard_deviation:StandardDeviation", frozenset({"variance"}), _ONE | _LEARN
     ),
     "integrated_variance": AcquisitionEntry(
         f"{_ACQUISITION}.integrated_variance:IntegratedVariance", _POSTERIOR, _LEARN
     ),
-    "random": AcquisitionEntry(f"{_ACQUISITION}.random_scores:RandomScores", frozenset(), _OPTIMIZE | _LEARN),
+    "mes": AcquisitionEntry(f"{_ACQUISITION}.mes:MaxValueEntropySearch", _POSTERIOR, _OPTIMIZE),
+    "epig": AcquisitionEntry(f"{_ACQUISITION}.epig:ExpectedPredictiveInformationGain", frozenset({"samples"}), _LEARN),
+    "bald": AcquisitionEntry(f"{_ACQUISITION}.bald:Disagreement", frozenset({"variance"}), _LEARN),
+    "committee": AcquisitionEntry(f"{_ACQUISITION}.committee:QueryByCommittee", frozenset({"samples"}), _LEARN),
+    "random": AcquisitionEntry(f"{_ACQUISITION}.random_scores:RandomScores", frozenset(), _ONE | _PARETO | _LEARN),
 }
+#: ``acquisition: auto`` is the first of these that serves the aim and finds what it needs.
+_BY_PREFERENCE = ("log_ei", "log_ehvi", "thompson", "ei", "greedy", "integrated_variance", "std")
 PROPOSERS: Mapping[str, ProposerEntry] = {
     "random": ProposerEntry(f"{_PROPOSERS}.random_design:RandomDesign", _BOTH_KINDS, False),
     "sobol": ProposerEntry(f"{_PROPOSERS}.sobol:SobolDesign", _BOTH_KINDS, False),
     "acquisition_optimizer": ProposerEntry(
         f"{_PROPOSERS}.acquisition_optimizer:AcquisitionOptimizer", _PARAMETERS, True, "infinite"
     ),
+    "trust_region": ProposerEntry(f"{_PROPOSERS}.trust_region:TrustRegion", _PARAMETERS, True, "infinite"),
     "library": ProposerEntry(f"{_PROPOSERS}.library_ranking:LibraryRanking", _BOTH_KINDS, False, "finite"),
     "genetic": ProposerEntry(f"{_PROPOSERS}.genetic.algorithm:GeneticAlgorithm", _MOLECULE, True, "infinite"),
 }
@@ -121,8 +142,8 @@ def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
     Raises ValueError when there is no surrogate of that name.
     """
     offered = _surrogate_entry(surrogate or default_surrogate(problem)).provides
-    wanted = ("log_ei", "thompson", "ei", "greedy") if problem.goal == "optimize" else ("integrated_variance", "std")
-    return next((name for name in wanted if ACQUISITIONS[name].needs <= offered), "random")
+    serving = [name for name in _BY_PREFERENCE if problem.aim in ACQUISITIONS[name].goals]
+    return next((name for name in serving if ACQUISITIONS[name].needs <= offered), "random")
 
 
 def default_proposers(problem: Problem) -> tuple[str, ...]:
@@ -164,7 +185,7 @@ def check_proposer_name(name: str, problem: Problem) -> None:
 
 
 def compatible(surrogate: str, acquisition: str, goal: str) -> None:
-    """Raise ValueError unless the acquisition serves `goal` and the surrogate offers all that it needs."""
+    """Raise ValueError unless the acquisition serves `goal` (`Problem.aim`) and the surrogate offers all it needs."""
     offered, wanted = _surrogate_entry(surrogate), _acquisition_entry(acquisition)
     if goal not in wanted.goals:
         serving = ", ".join(repr(name) for name, entry in ACQUISITIONS.items() if goal in entry.goals)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from theoros.models.descriptors import descriptors
 from theoros.models.encoders import Column, encoder_for
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
@@ -37,7 +38,9 @@ class TreeFeatures(Protocol):
 
 @dataclass(frozen=True)
 class ParameterFeatures:
-    """The columns of the space's own encoder; a category becomes one column of zeros and ones for each choice."""
+    """The columns of the space's own encoder; a category becomes one column of zeros and ones for each choice, and has
+    the coordinates of its place beside them where it has one.
+    """
 
     encoder: Any
     share: float = 1.0
@@ -52,6 +55,9 @@ class ParameterFeatures:
             else encoded[:, i : i + 1]
             for i, column in enumerate(columns)
         ]
+        places = getattr(self.encoder, "places", None)
+        if places is not None:
+            parts += [points[encoded[:, i].astype(np.int64)] for i, points in places.points.items()]
         return np.concatenate(parts, axis=1, dtype=np.float32, casting="unsafe")
 
 
@@ -69,9 +75,14 @@ class MoleculeFeatures:
         """Features ``n x d``."""
         if not candidates:
             return np.zeros((0, len(_described("C")[0]) + ENVIRONMENTS), dtype=np.float32)
-        rows = [_described(str(candidate.data["smiles"])) for candidate in candidates]
-        described = np.stack([row[0] for row in rows])
-        return np.concatenate([described, np.stack([row[1] for row in rows])], axis=1, dtype=np.float32)
+        counts = np.stack([_described(str(candidate.data["smiles"]))[1] for candidate in candidates])
+        return np.concatenate([self.descriptors(candidates), counts], axis=1, dtype=np.float32)
+
+    def descriptors(self, candidates: Sequence[Candidate]) -> Table:
+        """The first columns of the table: descriptors and composition counts."""
+        if not candidates:
+            return np.zeros((0, len(_described("C")[0])), dtype=np.float32)
+        return np.stack([_described(str(candidate.data["smiles"]))[0] for candidate in candidates])
 
 
 def tree_features(space: Space) -> TreeFeatures:
@@ -89,30 +100,9 @@ def _described(smiles: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
     counts = _generator().GetCountFingerprintAsNumPy(molecule)
     return (
-        np.array([*_descriptors(molecule), *_composition(molecule)], dtype=np.float32),
+        np.array([*descriptors(molecule), *_composition(molecule)], dtype=np.float32),
         np.minimum(counts, 255).astype(np.uint8),
     )
-
-
-def _descriptors(molecule: Any) -> list[float]:
-    from rdkit.Chem import rdMolDescriptors
-
-    logp, refractivity = rdMolDescriptors.CalcCrippenDescriptors(molecule)
-    return [
-        rdMolDescriptors.CalcExactMolWt(molecule),
-        logp,
-        refractivity,
-        rdMolDescriptors.CalcTPSA(molecule),
-        rdMolDescriptors.CalcNumHBD(molecule),
-        rdMolDescriptors.CalcNumHBA(molecule),
-        rdMolDescriptors.CalcNumRotatableBonds(molecule),
-        rdMolDescriptors.CalcNumRings(molecule),
-        rdMolDescriptors.CalcNumAromaticRings(molecule),
-        rdMolDescriptors.CalcFractionCSP3(molecule),
-        rdMolDescriptors.CalcChi1v(molecule),
-        rdMolDescriptors.CalcKappa2(molecule) if molecule.GetNumAtoms() > 2 else 0.0,
-        float(sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())),
-    ]
 
 
 def _composition(molecule: Any) -> list[float]:

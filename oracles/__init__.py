@@ -10,7 +10,7 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, Fidelity, Oracle, Quantity
 from theoros.oracles.decorate import oracle
 from theoros.oracles.resources import Resources
-from theoros.oracles.spaces import Categorical, Integer, Library, Molecules, Ordinal, Parameters, Real, Space
+from theoros.oracles.spaces import Categorical, Integer, Library, Molecules, Ordinal, Parameters, Real, Space, When
 
 __all__ = [
     "Answer",
@@ -27,6 +27,7 @@ __all__ = [
     "Real",
     "Resources",
     "Space",
+    "When",
     "failures",
     "oracle",
 ]

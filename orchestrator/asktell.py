@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from theoros.db import CampaignOwned, Claim, DecisionRecord, FailureRecord, Store
-from theoros.db.records import AnswerRecord, CheckRecord, OutputValue
+from theoros.db.records import AnswerRecord, CheckRecord, EvaluationRecord, OutputValue
 from theoros.models.contract import Choice
 from theoros.models.decide import without_model
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, checked_values
 from theoros.oracles.failures import OracleFailure
 from theoros.orchestrator.agents.beliefs import (
-    dataset,
     decision_record,
+    history,
     pending_points,
     seen_candidates,
     seen_points,
@@ -107,7 +107,7 @@ def tell(plan: Plan, store: Store, asked: Asked, answer: Mapping[str, Any] | flo
         failure_class = answer.failure_class if isinstance(answer, OracleFailure) else OracleFailure.failure_class
         return store.fail(asked.token, FailureRecord(failure_class, str(answer), None, cost))
     if not isinstance(answer, Mapping):
-        answer = {plan.problem.objective: answer}
+        answer = {plan.problem.objective.output: answer}
     values = checked_values(plan.outputs, Answer(answer))
     return store.complete(
         asked.token,
@@ -134,7 +134,7 @@ def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
     evaluations = store.evaluations(plan.spec.campaign)
     sequence = len(evaluations) + 1
     guided = plan.acquisition != "random" and sequence > plan.initial_decisions
-    belief, version = _learn(plan, store, models, owner) if guided else (None, None)
+    belief, version = _learn(plan, store, models, evaluations, owner) if guided else (None, None)
     pending = pending_points(evaluations, belief.sequences if belief else frozenset())
     # One seed for the whole initial design, so that each call goes on in the same sequence of points.
     proposal_seed = derive(seed, "initial") if sequence <= plan.initial_decisions else derive(seed, "propose", sequence)
@@ -165,15 +165,16 @@ def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
     return [decision_record(plan, choice, version, time.perf_counter() - started) for choice in choices]
 
 
-def _learn(plan: Plan, store: Store, models: ModelPlan, owner: str) -> tuple[Belief | None, int | None]:
+def _learn(
+    plan: Plan, store: Store, models: ModelPlan, evaluations: Sequence[EvaluationRecord], owner: str
+) -> tuple[Belief | None, int | None]:
     """Fit to all labels and record the model version, scored by what decisions had predicted of their labels."""
     name, labels = plan.spec.campaign, store.label_records(plan.spec.campaign)
     if len(labels) < 2:
         return None, None
     seed = derive(plan.spec.seed, "fit", len(labels))
-    belief, report = modelling.train(
-        models, dataset(labels, plan.problem.outputs), [x.sequence for x in labels], seed=seed, previous=None
-    )
+    dataset, sequences = history(labels, evaluations, plan.problem.outputs)
+    belief, report = modelling.train(models, dataset, sequences, seed=seed, previous=None)
     versions = store.model_versions(name)
     if versions and versions[-1].n_labels == len(labels):
         return belief, versions[-1].number

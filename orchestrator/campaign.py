@@ -118,9 +118,8 @@ class Campaign:
     def question_text(self) -> str:
         """The question in one line: ``maximize gap (eV) subject to sa_score <= 4``."""
         question, card = self.plan.spec.question, self.plan.scorecard
-        verb = "learn" if question.learn else "minimize" if question.minimize else "maximize"
         bounds = f" subject to {', '.join(question.subject_to)}" if question.subject_to else ""
-        return f"{verb} {card.name_of(card.objective)}{bounds}"
+        return f"{card.wishes}{bounds}"
 
     def run(
         self,

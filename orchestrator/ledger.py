@@ -18,6 +18,8 @@ from theoros.workers.memory import Ask, asked, closed, withdrawn
 
 #: States in which an evaluation may still bring a label.
 OPEN = frozenset({"queued", "running", "failed"})
+#: Failures that say nothing about the candidate.
+NOT_ITS_FAULT = frozenset({"infrastructure", "missing_dependency"})
 _WITHOUT_LABEL = frozenset({"abandoned", "cancelled"})
 #: Answers that the model has not learned count as pending; no more of them than this, the latest, are remembered.
 MOST_UNLEARNED = 1000
@@ -45,6 +47,7 @@ class Ledger:
         self.spent = spent
         self.last_sequence = 0
         self.asked: list[Ask] = []
+        self.failed: list[tuple[int, Point]] = []  # for good, by their numbers; some may be answered after all
         self.add(evaluations)
 
     # -- what was written -------------------------------------------------------------------------------------------
@@ -95,6 +98,8 @@ class Ledger:
             self._unread.append(evaluation.evaluation_id)
         elif evaluation.state == "abandoned":
             self.asked.append(closed(hash_, fidelity))
+            if evaluation.failure_class not in NOT_ITS_FAULT:
+                self.failed.append((evaluation.sequence, _point(evaluation)))
         else:
             self.asked.append(withdrawn(hash_, fidelity))
         self._ended[evaluation.sequence] = evaluation
@@ -159,7 +164,11 @@ class Ledger:
                 for s, e in (self._open | self._ended).items()
                 if s not in learned and (e.state not in _WITHOUT_LABEL or (horizon is not None and s > horizon))
             }
-        return [Point(Candidate(e.candidate.kind, e.candidate.data), e.fidelity) for _, e in sorted(points.items())]
+        return [_point(evaluation) for _, evaluation in sorted(points.items())]
+
+    def unlearned(self, learned: Collection[int]) -> int:
+        """How many labels a model that has learned those numbers lacks, as far as they are remembered."""
+        return sum(e.state == "done" and sequence not in learned for sequence, e in self._ended.items())
 
     def progress(self) -> Progress:
         """Counts and costs as `Store.progress` gives them, less the time."""
@@ -173,3 +182,7 @@ class Ledger:
         return Progress(
             counts=counts, charged=charged, cost=self.spent, committed_cost=committed, active_seconds=float("nan")
         )
+
+
+def _point(evaluation: EvaluationRecord) -> Point:
+    return Point(Candidate(evaluation.candidate.kind, evaluation.candidate.data), evaluation.fidelity)

@@ -101,14 +101,16 @@ class Narrator(Agent):
         for label in await self._labels.new():
             self._best.add(label)
         progress = self._db.ledger.progress()
-        facts = []
+        facts, unit = [], card.units.get(card.objective.output, "")
         for fidelity in card.fidelities:
             done = progress.counts.get(fidelity, {}).get("done", 0)
             limit = budget.fidelities.get(fidelity) or (budget.labels if fidelity == card.target else None)
             name = f"{fidelity} labels" if len(card.fidelities) > 1 else "labels"
             facts.append((name, f"{done}/{limit}" if limit else f"{done}"))
         if card.goal == "optimize" and self._best.value is not None:
-            facts.append(("best", f"{self._best.value:.5g} {card.units.get(card.objective, '')}".strip()))
+            facts.append(("best", f"{self._best.value:.5g} {unit}".strip()))
+        if card.several and self._best.front:
+            facts.append(("front", f"{self._best.front} labels"))
         facts.append(("cost", f"{progress.cost:.3g}"))
         facts.append(("rate", f"{60 * self._ended / max(now - self._began, 1e-9):.1f}/min"))
         if self._first_start is not None and self._most_running:
@@ -117,7 +119,7 @@ class Narrator(Agent):
                 ("workers busy", f"{min(1.0, busy / (self._most_running * max(now - self._first_start, 1e-9))):.0%}")
             )
         if self._model is not None and self._model.error is not None:
-            facts.append(("model error", f"{self._model.error:.3g} {card.units.get(card.objective, '')}".strip()))
+            facts.append(("model error", f"{self._model.error:.3g} {unit}".strip()))
         if self._failed:
             facts.append(("failed", str(self._failed)))
         return facts

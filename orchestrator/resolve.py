@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from theoros.models.contract import OutcomeConstraint, Problem
+from theoros.models.objective import Objective
 from theoros.oracles.contract import Oracle, Quantity
 from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.oracles.reference import OracleOptionError, OracleReference
 from theoros.oracles.registry import OracleNotFoundError
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.library import Library
 from theoros.oracles.spaces.molecule_properties import PROPERTIES
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.orchestrator.constraints import CandidateConstraints
@@ -51,7 +53,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
     levels = tuple(oracle.fidelities[-1:] if spec.acquisition == "random" else oracle.fidelities)
     names = tuple(fidelity.name for fidelity in levels)
     own, outcome = _split_bounds(spec, oracle, space)
-    outputs = tuple(dict.fromkeys((spec.question.objective, *(bound.output for bound in outcome))))
+    objectives = _objectives(spec, oracle)
+    outputs = tuple(dict.fromkeys([*(goal.output for goal in objectives), *(bound.output for bound in outcome)]))
     for output in outputs:
         if oracle.outputs[output].shape != ():
             raise SpecError(
@@ -65,13 +68,14 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
             "Leave it out.",
             ("workers", "cancel_hopeless"),
         )
+    if len(objectives) > 1:
+        _check_several(spec)
     _check_budget(spec, tuple(fidelity.name for fidelity in oracle.fidelities))
     problem = Problem(
         goal=spec.question.goal,
         space=space,
         outputs=outputs,
-        objective=spec.question.objective,
-        maximize=spec.question.minimize is None,
+        objectives=objectives,
         fidelities=names,
         costs=tuple(fidelity.cost for fidelity in levels),
         constraints=outcome,
@@ -97,12 +101,21 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
 
 
 def _space(spec: CampaignSpec, base: Path) -> Space | None:
-    return None if spec.space is None else space_from_dict(spec.space, base)
+    if spec.space is None:
+        return None
+    space = space_from_dict(spec.space, base)
+    if isinstance(space, Library):  # it reads its file when it is asked: find out now whether all columns can be read
+        _ = space.molecule_columns
+    return space
 
 
 def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[OracleReference, Oracle]:
     question = spec.question
-    asked = [question.objective, *(b.name for b in question.bounds if b.name not in PROPERTIES), *question.record]
+    asked = [
+        *(wish.output for wish in question.wishes),
+        *(b.name for b in question.bounds if b.name not in PROPERTIES),
+        *question.record,
+    ]
     reference = OracleReference(
         reference=spec.oracle.reference,
         options=dict(spec.oracle.options),
@@ -140,13 +153,46 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
 def _asked_at(spec: CampaignSpec, output: str) -> tuple[str | int, ...]:
     """Where in the file an output is asked for."""
     question = spec.question
-    for goal in ("maximize", "minimize", "learn"):
-        if getattr(question, goal) == output:
-            return ("question", goal)
+    if question.learn == output:
+        return ("question", "learn")
+    for wish in question.wishes:
+        if wish.output == output:
+            return ("question", wish.sense)
     for i, bound in enumerate(question.bounds):
         if bound.name == output:
             return ("question", "subject to", i)
     return ("question", "record")
+
+
+def _objectives(spec: CampaignSpec, oracle: Oracle) -> tuple[Objective, ...]:
+    """What is wanted, in the outputs' units."""
+
+    def in_unit(bound: Bound, field: str) -> float:
+        return converted(bound, oracle.outputs[bound.name], ("question", field, bound.name))
+
+    return tuple(
+        Objective(
+            wish.output,
+            wish.sense,
+            in_unit(wish.target, "match") if wish.target else 0.0,
+            in_unit(wish.worst, "worst") if wish.worst else None,
+        )
+        for wish in spec.question.wishes
+    )
+
+
+def _check_several(spec: CampaignSpec) -> None:
+    """Refuse what has a meaning for one objective only."""
+    if spec.stop.target is not None:
+        raise SpecError(
+            "a target is the value of one objective, and there are several. Use stagnation, or leave it out.",
+            ("stop", "target"),
+        )
+    if spec.workers.cancel_hopeless is not None:
+        raise SpecError(
+            "with several objectives there is no single best label to beat. Leave it out.",
+            ("workers", "cancel_hopeless"),
+        )
 
 
 def _split_bounds(
@@ -216,7 +262,7 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, 
         acquisition = (
             registry.default_acquisition(problem, surrogate) if spec.acquisition == "auto" else spec.acquisition
         )
-        registry.compatible(surrogate, acquisition, problem.goal)
+        registry.compatible(surrogate, acquisition, problem.aim)
     except ValueError as error:
         raise SpecError(str(error), ("acquisition",)) from error
     proposers = spec.proposers or registry.default_proposers(problem)

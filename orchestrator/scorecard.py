@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from theoros.db.ranking import Ranking
 from theoros.db.records import LabelRecord
 from theoros.models.contract import OutcomeConstraint, Problem
+from theoros.models.objective import Objective
+from theoros.models.pareto import ranks
 from theoros.oracles.contract import Quantity
 
 
@@ -19,8 +23,7 @@ class Scorecard:
     """
 
     goal: str
-    objective: str
-    maximize: bool
+    objectives: tuple[Objective, ...]
     fidelities: tuple[str, ...]
     costs: tuple[float, ...]
     units: Mapping[str, str]
@@ -30,22 +33,13 @@ class Scorecard:
     def of(cls, problem: Problem, outputs: Mapping[str, Quantity]) -> Scorecard:
         """The scorecard of a problem whose oracle has these outputs."""
         units = {name: quantity.unit for name, quantity in outputs.items()}
-        return cls(
-            problem.goal,
-            problem.objective,
-            problem.maximize,
-            problem.fidelities,
-            problem.costs,
-            units,
-            problem.constraints,
-        )
+        return cls(problem.goal, problem.objectives, problem.fidelities, problem.costs, units, problem.constraints)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
         return {
             "goal": self.goal,
-            "objective": self.objective,
-            "maximize": self.maximize,
+            "objectives": [[goal.output, goal.sense, goal.target, goal.worst] for goal in self.objectives],
             "fidelities": list(self.fidelities),
             "costs": list(self.costs),
             "units": dict(self.units),
@@ -54,16 +48,29 @@ class Scorecard:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scorecard:
-        """The inverse of `to_dict`."""
+        """The inverse of `to_dict`; also reads what was stored when there was one objective only."""
+        if "objectives" in data:
+            objectives = tuple(Objective(*item) for item in data["objectives"])
+        else:
+            objectives = (Objective(data["objective"], "maximize" if data["maximize"] else "minimize"),)
         return cls(
             data["goal"],
-            data["objective"],
-            bool(data["maximize"]),
+            objectives,
             tuple(data["fidelities"]),
             tuple(data["costs"]),
             dict(data["units"]),
             tuple(OutcomeConstraint(*item) for item in data["constraints"]),
         )
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective."""
+        return self.objectives[0]
+
+    @property
+    def several(self) -> bool:
+        """Whether a front is looked for rather than one best."""
+        return len(self.objectives) > 1
 
     @property
     def target(self) -> str:
@@ -77,69 +84,98 @@ class Scorecard:
 
     @property
     def ranking(self) -> Ranking:
-        """The same judgement, for the database to rank by: see `ranked`."""
+        """The same judgement, for the database to rank by; of several objectives only the first counts there."""
         bounds = tuple((c.output, c.op, c.bound) for c in self.constraints)
-        return Ranking(self.objective, self.maximize, self.target, bounds)
+        goal = self.objective
+        return Ranking(goal.output, goal.sense, self.target, bounds, goal.target)
 
     def name_of(self, output: str) -> str:
         """An output with its unit, for headings: ``gap (eV)``."""
         unit = self.units.get(output, "")
         return f"{output} ({unit})" if unit else output
 
+    @property
+    def wishes(self) -> str:
+        """What is wanted, in words: ``maximize gap (eV), match dipole (debye) = 2``."""
+        if self.goal != "optimize":
+            return f"{self.goal} {self.name_of(self.objective.output)}"
+        return ", ".join(
+            f"{goal.sense} {self.name_of(goal.output)}" + (f" = {goal.target:g}" if goal.sense == "match" else "")
+            for goal in self.objectives
+        )
+
     def value(self, label: LabelRecord) -> float | None:
-        """The objective of a label at the target fidelity, None for any other label."""
-        if label.fidelity != self.target or self.objective not in label.values:
+        """The (first) objective of a label at the target fidelity, None for any other label."""
+        if label.fidelity != self.target or self.objective.output not in label.values:
             return None
-        return float(label.values[self.objective])
+        return float(label.values[self.objective.output])
+
+    def utilities(self, label: LabelRecord) -> tuple[float, ...] | None:
+        """How good a label at the target fidelity is by each objective, larger being better; None for any other."""
+        if label.fidelity != self.target or any(goal.output not in label.values for goal in self.objectives):
+            return None
+        return tuple(float(goal.utility(float(label.values[goal.output]))) for goal in self.objectives)
 
     def feasible(self, label: LabelRecord) -> bool:
         """Whether the label keeps all constraints on outputs."""
         return all(c.output in label.values and c.satisfied(float(label.values[c.output])) for c in self.constraints)
 
     def ranked(self, labels: Iterable[LabelRecord]) -> list[LabelRecord]:
-        """Feasible labels at the target fidelity, the best first; the earlier of two equal ones first."""
-        sign = -1.0 if self.maximize else 1.0
+        """Feasible labels at the target fidelity, the best first; the earlier of two equal ones first.
+
+        With several objectives by front, and in a front by the first objective.
+        """
         judged = [
-            (sign * value, label.sequence, label)
+            (utilities, label)
             for label in labels
-            if (value := self.value(label)) is not None and self.feasible(label)
+            if (utilities := self.utilities(label)) is not None and self.feasible(label)
         ]
-        return [label for _, _, label in sorted(judged, key=lambda item: item[:2])]
+        fronts = [0] * len(judged)
+        if self.several and judged:
+            fronts = ranks(np.array([utilities for utilities, _ in judged])).tolist()
+        order = sorted(range(len(judged)), key=lambda i: (fronts[i], -judged[i][0][0], judged[i][1].sequence))
+        return [judged[i][1] for i in order]
 
     def best_so_far(self, labels: Sequence[LabelRecord]) -> list[float]:
-        """The best feasible objective after each label at the target fidelity; NaN before the first feasible one."""
-        pick, best = (max if self.maximize else min), float("nan")
-        series = []
+        """The best feasible value of the (first) objective after each label at the target fidelity; NaN before one."""
+        best, series = float("nan"), []
         for label in labels:
             if (value := self.value(label)) is None:
                 continue
-            if self.feasible(label):
-                best = value if best != best else pick(best, value)
+            if self.feasible(label) and (best != best or self.objective.better(value, best)):
+                best = value
             series.append(best)
         return series
 
 
 class Best:
-    """The best feasible objective while labels come in: its `value` (None before the first), how many labels at the
-    target fidelity there have been (`n`), and how many came `since` it.
+    """The best feasible labels while they come in: the `value` of the best one (None before the first, and with several
+    objectives), the size of the `front`, how many labels at the target fidelity there have been (`n`), and how many
+    came `since` the last that was better or joined the front.
     """
 
     def __init__(self, card: Scorecard) -> None:
         self._card = card
+        self._front = np.empty((0, len(card.objectives)))
         self.value: float | None = None
         self.n = 0
         self.since = 0
 
+    @property
+    def front(self) -> int:
+        """How many labels no other one is better than."""
+        return len(self._front)
+
     def add(self, label: LabelRecord) -> None:
         """Take one label into account."""
-        value = self._card.value(label)
-        if value is None:
+        utilities = self._card.utilities(label)
+        if utilities is None:
             return
         self.n += 1
         self.since += 1
-        if self._card.feasible(label) and (self.value is None or self._better(value)):
-            self.value, self.since = value, 0
-
-    def _better(self, value: float) -> bool:
-        assert self.value is not None
-        return value > self.value if self._card.maximize else value < self.value
+        if not self._card.feasible(label) or (self._front >= utilities).all(1).any():
+            return
+        self._front = np.concatenate([self._front[~(self._front <= utilities).all(1)], [utilities]])
+        self.since = 0
+        if not self._card.several:
+            self.value = self._card.value(label)

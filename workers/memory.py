@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from theoros.models.contract import Dataset, Point
+from theoros.models.feasibility import SUCCEEDS
 
 T = TypeVar("T")
 
@@ -37,11 +38,19 @@ def withdrawn(candidate: str, fidelity: str) -> Ask:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs."""
+    """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs.
+
+    `values` are empty for an evaluation that failed for good, for reasons that may lie in its candidate.
+    """
 
     sequence: int
     point: Point
     values: tuple[float, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no label."""
+        return not self.values
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,19 @@ class Labels:
         self._entries.extend(news.entries[max(0, len(self._entries) - news.start) :])
 
     def dataset(self, last: int | None) -> tuple[Dataset, list[int]]:
-        """The labels of evaluations up to number `last` in the order of their decisions, and their numbers."""
-        kept = sorted((e for e in self._entries if last is None or e.sequence <= last), key=lambda e: e.sequence)
-        values = np.array([e.values for e in kept], dtype=np.float64).reshape(len(kept), len(self.outputs))
-        return Dataset(tuple(e.point for e in kept), self.outputs, values), [e.sequence for e in kept]
+        """The labels of evaluations up to number `last` in the order of their decisions, and their numbers.
+
+        Where some have failed, they stand among the labels without values, and one more output tells them apart
+        (`theoros.models.feasibility.SUCCEEDS`). What failed and was answered after all counts as answered.
+        """
+        known: dict[int, Labelled] = {}
+        for entry in self._entries:
+            if (last is None or entry.sequence <= last) and not (entry.failed and entry.sequence in known):
+                known[entry.sequence] = entry
+        kept = [known[sequence] for sequence in sorted(known)]
+        width, nothing = len(self.outputs), (np.nan,) * len(self.outputs)
+        values = np.array([e.values or nothing for e in kept], dtype=np.float64).reshape(len(kept), width)
+        outputs, failed = self.outputs, np.array([e.failed for e in kept], dtype=bool)
+        if failed.any() and not failed.all() and SUCCEEDS not in outputs:
+            outputs, values = (*outputs, SUCCEEDS), np.column_stack([values, ~failed])
+        return Dataset(tuple(e.point for e in kept), outputs, values), sorted(known)

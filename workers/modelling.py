@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from theoros.models.contract import Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
+from theoros.models.feasibility import problem_of
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def train(
     from theoros.models.registry import surrogate
 
     started = time.perf_counter()
-    checks = prospective_checks(previous, dataset, sequences) if previous is not None else ()
+    checks = prospective_checks(plan.problem, previous, dataset, sequences) if previous is not None else ()
     model = surrogate(plan.surrogate).fit(
-        plan.problem, dataset, seed=seed, previous=previous.model if previous is not None else None
+        problem_of(plan.problem, dataset), dataset, seed=seed, previous=previous.model if previous is not None else None
     )
     belief = Belief(model, dataset, frozenset(sequences))
     report = FitReport(
         model.name,
-        model.n_labels,
+        int(np.isfinite(dataset.values[:, : len(plan.problem.outputs)]).any(1).sum()),
         belief.sequences,
         model.fell_back,
         model.message,
@@ -90,17 +91,25 @@ def train(
     return belief, report
 
 
-def prospective_checks(previous: Belief, dataset: Dataset, sequences: Sequence[int]) -> tuple[Check, ...]:
+def prospective_checks(
+    problem: Problem, previous: Belief, dataset: Dataset, sequences: Sequence[int]
+) -> tuple[Check, ...]:
     """The previous belief's predictions of all labels that it had not seen (rule 11's evidence)."""
     new = [row for row, sequence in enumerate(sequences) if sequence not in previous.sequences]
     if not new:
         return ()
     prediction = previous.model.predict([dataset.points[row] for row in new])
+    theirs = [prediction.outputs.index(output) for output in problem.outputs]
+    ours = [dataset.outputs.index(output) for output in problem.outputs]
     return tuple(
         Check(sequences[row], output, float(mean), float(std), float(observed))
         for i, row in enumerate(new)
         for output, mean, std, observed in zip(
-            dataset.outputs, prediction.mean[i], prediction.label_std[i], dataset.values[row], strict=True
+            problem.outputs,
+            prediction.mean[i, theirs],
+            prediction.label_std[i, theirs],
+            dataset.values[row, ours],
+            strict=True,
         )
         if np.isfinite(observed) and np.isfinite(mean)
     )
@@ -115,7 +124,7 @@ def propose(
     names = plan.proposers if belief is not None else (plan.initial_proposer,)
     dataset = belief.dataset if belief is not None else empty_dataset(plan.problem)
     return decide.propose(
-        plan.problem,
+        problem_of(plan.problem, dataset),
         [registry.proposer(name) for name in names],
         dataset,
         belief.model if belief is not None else None,
@@ -143,7 +152,7 @@ def select(
 
     started = time.perf_counter()
     choices = decide.select(
-        plan.problem,
+        problem_of(plan.problem, belief.dataset),
         proposals,
         belief.dataset,
         belief.model,
@@ -171,9 +180,10 @@ def stale(
 
     if hasattr(registry.acquisition(plan.acquisition), "paths"):
         return []
+    problem = problem_of(plan.problem, belief.dataset)
     own = {point.candidate.hash for point in waiting}
     proposals = decide.propose(
-        plan.problem,
+        problem,
         [registry.proposer(name) for name in plan.proposers],
         belief.dataset,
         belief.model,
@@ -184,9 +194,7 @@ def stale(
         seed,
     )
     fresh = [proposal.candidate for proposal in proposals if proposal.candidate.hash not in own]
-    score = registry.acquisition(plan.acquisition).scorer(
-        plan.problem, belief.model, belief.dataset, pending, seed=seed
-    )
+    score = registry.acquisition(plan.acquisition).scorer(problem, belief.model, belief.dataset, pending, seed=seed)
     values = score([*(point.candidate for point in waiting), *fresh])
     ours, theirs = values[: len(waiting)], values[len(waiting) :]
     return [i for i, value in enumerate(ours) if int((theirs > value).sum()) >= 2 * len(waiting)]
@@ -199,15 +207,18 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
     """
     from scipy.stats import norm
 
-    problem, dataset = plan.problem, belief.dataset
-    best = best_value(problem, dataset)
+    dataset, goal = belief.dataset, plan.problem.objective
+    problem = problem_of(plan.problem, dataset)
+    best = best_utility(problem, dataset)
     if best is None or not points:
         return [1.0] * len(points)
     prediction = belief.model.predict([Point(point.candidate, problem.target) for point in points])
-    column = prediction.outputs.index(problem.objective)
-    sign = 1.0 if problem.maximize else -1.0
-    gain = sign * (prediction.mean[:, column] - best) / np.maximum(prediction.label_std[:, column], 1e-300)
-    chance = norm.cdf(gain)
+    column = prediction.outputs.index(goal.output)
+    mean, std = prediction.mean[:, column], np.maximum(prediction.label_std[:, column], 1e-300)
+    if goal.sense == "match":
+        chance = norm.cdf((goal.target - best - mean) / std) - norm.cdf((goal.target + best - mean) / std)
+    else:
+        chance = norm.cdf((goal.utility(mean) - best) / std)
     for constraint in problem.constraints:
         i = prediction.outputs.index(constraint.output)
         room = (constraint.bound - prediction.mean[:, i]) / np.maximum(prediction.label_std[:, i], 1e-300)
@@ -215,17 +226,12 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
     return [float(value) for value in chance]
 
 
-def best_value(problem: Problem, dataset: Dataset) -> float | None:
-    """The best feasible objective at the target fidelity, None before there is one."""
-    columns = {output: i for i, output in enumerate(dataset.outputs)}
-    values = [
-        float(row[columns[problem.objective]])
-        for point, row in zip(dataset.points, dataset.values, strict=True)
-        if point.fidelity == problem.target
-        and np.isfinite(row[columns[problem.objective]])
-        and all(c.satisfied(float(row[columns[c.output]])) for c in problem.constraints)
-    ]
-    return (max(values) if problem.maximize else min(values)) if values else None
+def best_utility(problem: Problem, dataset: Dataset) -> float | None:
+    """The utility of the best feasible label at the target fidelity, None before there is one."""
+    from theoros.models.labelled import labelled_utilities
+
+    _, utilities, feasible = labelled_utilities(problem, dataset)
+    return float(utilities[feasible, 0].max()) if feasible.any() else None
 
 
 def empty_dataset(problem: Problem) -> Dataset:

@@ -12,9 +12,11 @@ import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.deterministic import GenericDeterministicModel
 from torch import Tensor
+from torch.special import ndtr
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
-from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.models.objective import Objective
+from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
 #: Candidates that are encoded and scored at once; bounds the memory of a fingerprint matrix.
@@ -90,11 +92,39 @@ class Bound:
     limit: float
 
 
+def standardised_objective(belief: GaussianBelief, objective: Objective) -> Objective:
+    """Translate an objective into the units in which a process predicts its output at the target fidelity."""
+    model = belief.output(objective.output)
+    return objective.standardised(float(model.offset[-1]), float(model.scale[-1]))
+
+
 def standardised_bound(belief: GaussianBelief, constraint: OutcomeConstraint) -> Bound:
     """Translate a constraint into the units in which a process predicts its output."""
     model = belief.output(constraint.output)
     sign = 1.0 if constraint.op == "<=" else -1.0
     return Bound(constraint.output, sign, sign * float((constraint.bound - model.offset[-1]) / model.scale[-1]))
+
+
+def weighed(function: FeatureAcquisition, problem: Problem, belief: GaussianBelief) -> FeatureAcquisition:
+    """A positive acquisition times the probability that the problem's constraints hold, if there are any."""
+    return _Weighed(function, problem, belief) if problem.constraints else function
+
+
+class _Weighed(FeatureAcquisition):
+    """A positive acquisition times the probability that the constraints hold, as if they were independent."""
+
+    def __init__(self, function: FeatureAcquisition, problem: Problem, belief: GaussianBelief) -> None:
+        super().__init__()
+        self.function, self.target = function, len(problem.fidelities) - 1
+        self.bounds = [(belief.output(c.output), standardised_bound(belief, c)) for c in problem.constraints]
+
+    def values(self, features: Tensor) -> Tensor:
+        """Values ``b`` of features ``b x d``."""
+        total = self.function.values(features)
+        for model, bound in self.bounds:
+            mean, variance = model.posterior.moments(model.inputs(features, self.target))
+            total = total * ndtr((bound.limit - bound.sign * mean[:, 0]) / variance.sqrt())
+        return total
 
 
 def pending_features(belief: GaussianBelief, pending: Sequence[Point]) -> tuple[Tensor, list[int]]:
@@ -117,10 +147,10 @@ def hallucinated(belief: GaussianBelief, output: str, pending: Sequence[Point]) 
 
 
 def labelled_at_target(problem: Problem, dataset: Dataset) -> list[int]:
-    """Rows of `dataset` whose objective was observed at the target fidelity."""
-    column = dataset.outputs.index(problem.objective)
+    """Rows of `dataset` whose objectives were all observed at the target fidelity."""
+    columns = [dataset.outputs.index(goal.output) for goal in problem.objectives]
     return [
         row
         for row, point in enumerate(dataset.points)
-        if point.fidelity == problem.target and np.isfinite(dataset.values[row, column])
+        if point.fidelity == problem.target and np.isfinite(dataset.values[row, columns]).all()
     ]

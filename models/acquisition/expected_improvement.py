@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from botorch.acquisition.analytic import _log_ei_helper
 from scipy.special import log_ndtr
 
-from theoros.models.acquisition.predicted import at_target, best_of, signed, units_of
+from theoros.models.acquisition.improvement import log_improvement
+from theoros.models.acquisition.predicted import at_target, best_of, units_of
 from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Pick, Point, Problem, Score
-from theoros.models.labelled import labelled_values
+from theoros.models.labelled import labelled_utilities
 from theoros.oracles.candidate import Candidate
 
 #: With a noisy oracle, the best labelled candidates whose predicted mean is looked at for the incumbent.
@@ -37,22 +37,22 @@ class ExpectedImprovement:
 
     name: ClassVar[str] = "ei"
     needs: ClassVar[frozenset[str]] = frozenset({"mean", "variance"})
-    goals: ClassVar[frozenset[str]] = frozenset({"optimize"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match"})
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
         """Log expected improvement, in units of the labels' spread."""
         units = units_of(problem, dataset)
-        unit = units[problem.objective]
-        best = _incumbent(problem, model, dataset)
+        unit = units[problem.objective.output]
+        goal = problem.objective.standardised(0.0, unit)
+        best = torch.tensor(_incumbent(problem, model, dataset) / unit, dtype=torch.float64)
 
         def score(candidates: Sequence[Candidate]) -> Array:
             prediction = at_target(problem, model, candidates)
-            column = prediction.outputs.index(problem.objective)
-            std = np.maximum(prediction.std[:, column] / unit, SMALLEST)
-            mean = signed(problem, prediction.mean[:, column]) / unit
-            value = _log_ei_helper(torch.from_numpy((mean - best / unit) / std)).numpy() + np.log(std)
+            column = prediction.outputs.index(goal.output)
+            std = torch.from_numpy(np.maximum(prediction.std[:, column] / unit, SMALLEST))
+            value = log_improvement(goal, torch.from_numpy(prediction.mean[:, column] / unit), std, best).numpy()
             for constraint in problem.constraints:
                 column = prediction.outputs.index(constraint.output)
                 value = value + _log_probability(
@@ -85,18 +85,18 @@ def _log_probability(constraint: OutcomeConstraint, mean: Array, std: Array) -> 
 
 
 def _incumbent(problem: Problem, model: FittedSurrogate, dataset: Dataset) -> float:
-    """The value to be improved on, larger being better; the mean of all labels while the target has none."""
-    rows, values, feasible = labelled_values(problem, dataset)
+    """The utility to be improved on; the mean of all labels while the target has none."""
+    goal = problem.objective
+    rows, utilities, feasible = labelled_utilities(problem, dataset)
     if not len(rows):
-        known = dataset.values[:, dataset.outputs.index(problem.objective)]
+        known = dataset.values[:, dataset.outputs.index(goal.output)]
         known = known[np.isfinite(known)]
-        return float(signed(problem, known.mean())) if len(known) else 0.0
-    values = signed(problem, values)
+        return float(goal.utility(known).mean()) if len(known) else 0.0
     if not feasible.any():
-        return float(values.min())
-    rows, values = rows[feasible], values[feasible]
+        return float(utilities.min())
+    rows, values = rows[feasible], utilities[feasible, 0]
     if problem.deterministic:
         return float(values.max())
     promising = rows[np.argsort(-values, kind="stable")[:LOOKED_AT]]
     prediction = model.predict([dataset.points[int(row)] for row in promising])
-    return float(signed(problem, prediction.mean[:, prediction.outputs.index(problem.objective)]).max())
+    return float(goal.utility(prediction.mean[:, prediction.outputs.index(goal.output)]).max())

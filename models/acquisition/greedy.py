@@ -21,7 +21,7 @@ class Greedy:
 
     name: ClassVar[str] = "greedy"
     needs: ClassVar[frozenset[str]] = frozenset({"mean"})
-    goals: ClassVar[frozenset[str]] = frozenset({"optimize"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match"})
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from scipy.special import ndtr
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Prediction, Problem
 from theoros.oracles.candidate import Candidate
@@ -43,11 +44,6 @@ def spread(problem: Problem, dataset: Dataset, output: str) -> float:
     return deviation if deviation > 0 else 1.0
 
 
-def signed(problem: Problem, values: Array) -> Array:
-    """`values` of the objective, larger being better."""
-    return values if problem.maximize else -values
-
-
 def optimistic(problem: Problem, prediction: Prediction, units: dict[str, float], width: float | Array) -> Array:
     """The objective `width` deviations to the good side, in `units`, less a penalty for violated constraints.
 
@@ -59,8 +55,9 @@ def optimistic(problem: Problem, prediction: Prediction, units: dict[str, float]
         index = prediction.outputs.index(output)
         return prediction.mean[:, index], prediction.std[:, index]
 
-    mean, std = column(problem.objective)
-    total = (signed(problem, mean) + width * std) / units[problem.objective]
+    goal = problem.objective
+    mean, std = column(goal.output)
+    total = (goal.utility(mean) + width * std) / units[goal.output]
     for constraint in problem.constraints:
         mean, std = column(constraint.output)
         sign = 1.0 if constraint.op == "<=" else -1.0
@@ -69,10 +66,20 @@ def optimistic(problem: Problem, prediction: Prediction, units: dict[str, float]
     return np.asarray(np.nan_to_num(total, nan=-np.inf), dtype=np.float64)
 
 
+def likely(problem: Problem, prediction: Prediction) -> Array:
+    """The probability (b) that each candidate of a prediction keeps all constraints, as if they were independent."""
+    chance = np.ones(len(prediction.mean))
+    for constraint in problem.constraints:
+        column = prediction.outputs.index(constraint.output)
+        sign = 1.0 if constraint.op == "<=" else -1.0
+        room = sign * (constraint.bound - prediction.mean[:, column])
+        chance = chance * ndtr(room / np.maximum(prediction.std[:, column], 1e-300))
+    return chance
+
+
 def units_of(problem: Problem, dataset: Dataset) -> dict[str, float]:
-    """`spread` of the objective and of every constrained output."""
-    names = dict.fromkeys([problem.objective, *(constraint.output for constraint in problem.constraints)])
-    return {name: spread(problem, dataset, name) for name in names}
+    """`spread` of every output that is judged."""
+    return {name: spread(problem, dataset, name) for name in problem.judged}
 
 
 def best_of(values: Array, n: int) -> list[Pick]:

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated
-from theoros.models.acquisition.predicted import at_target, best_of, offers_posterior
+from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
+from theoros.models.acquisition.predicted import at_target, best_of, likely, offers_posterior
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
-from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
 
@@ -21,19 +21,21 @@ class StandardDeviation:
     """The objective's posterior standard deviation at the target fidelity: ask where least is known.
 
     Known as uncertainty sampling or ALM (MacKay, Neural Computation 4, 590 (1992)). Works with any surrogate that
-    predicts a standard deviation; pending points count where the surrogate offers a posterior to condition.
+    predicts a standard deviation; pending points count where the surrogate offers a posterior to condition. Where there
+    are constraints it is weighed by the probability that they hold.
     """
 
     name: ClassVar[str] = "std"
     needs: ClassVar[frozenset[str]] = frozenset({"variance"})
-    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "learn"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match", "learn"})
 
     def build(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
         """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief = belief_of(model)
-        return _StandardDeviation(hallucinated(belief, problem.objective, pending), len(problem.fidelities) - 1)
+        asked = hallucinated(belief, problem.objective.output, pending)
+        return weighed(_StandardDeviation(asked, len(problem.fidelities) - 1), problem, belief)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -44,7 +46,8 @@ class StandardDeviation:
 
         def score(candidates: Sequence[Candidate]) -> Array:
             prediction = at_target(problem, model, candidates)
-            return np.nan_to_num(prediction.std[:, prediction.outputs.index(problem.objective)], nan=-np.inf)
+            std = prediction.std[:, prediction.outputs.index(problem.objective.output)]
+            return np.asarray(np.nan_to_num(std * likely(problem, prediction), nan=-np.inf), dtype=np.float64)
 
         return score
 

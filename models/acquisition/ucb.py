@@ -18,6 +18,7 @@ from theoros.models.acquisition.base import (
     hallucinated,
     standardised_bound,
 )
+from theoros.models.acquisition.joint_picks import upper_bounds_in_turn
 from theoros.models.acquisition.predicted import (
     VIOLATION_WEIGHT,
     at_target,
@@ -27,7 +28,8 @@ from theoros.models.acquisition.predicted import (
     units_of,
 )
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
-from theoros.models.surrogates.gaussian_process import OutputModel
+from theoros.models.objective import Objective
+from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
 
@@ -56,11 +58,9 @@ class UpperConfidenceBound:
         """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief = belief_of(model)
         beta = float(self._betas(1, seed)[0])
-        names = dict.fromkeys([problem.objective, *(constraint.output for constraint in problem.constraints)])
-        models = {name: hallucinated(belief, name, pending) for name in names}
+        models = {name: hallucinated(belief, name, pending) for name in problem.judged}
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
-        sign = 1.0 if problem.maximize else -1.0
-        return _UCB(models, problem.objective, sign, bounds, beta, len(problem.fidelities) - 1)
+        return _UCB(models, problem.objective, bounds, beta, len(problem.fidelities) - 1)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -86,9 +86,9 @@ class UpperConfidenceBound:
         *,
         seed: int,
     ) -> list[Pick] | None:
-        """For each of `n` betas its best candidate not yet taken; None with a posterior, which takes picks in."""
+        """For each of `n` betas its best candidate not yet taken; with a posterior every pick takes the others in."""
         if offers_posterior(model):
-            return None
+            return upper_bounds_in_turn(problem, belief_of(model), pending, candidates, self._betas(n, seed))
         prediction, units = at_target(problem, model, candidates), units_of(problem, dataset)
         widths = np.sqrt(self._betas(n, seed))
         return one_of_each((optimistic(problem, prediction, units, float(width)) for width in widths), n)
@@ -103,21 +103,20 @@ class _UCB(FeatureAcquisition):
     def __init__(
         self,
         models: dict[str, OutputModel],
-        objective: str,
-        sign: float,
+        objective: Objective,
         bounds: Sequence[Bound],
         beta: float,
         target: int,
     ) -> None:
         super().__init__()
-        self.models, self.objective, self.sign, self.bounds = models, objective, sign, bounds
+        self.models, self.objective, self.bounds = models, objective, bounds
         self.width, self.target = beta**0.5, target
 
     def values(self, features: Tensor) -> Tensor:
         """Upper confidence bounds ``b`` of features ``b x d``."""
-        model = self.models[self.objective]
+        model = self.models[self.objective.output]
         mean, variance = model.posterior.moments(model.inputs(features, self.target))
-        total: Tensor = self.sign * mean[:, 0] + self.width * variance.sqrt()
+        total: Tensor = self.objective.utility(mean[:, 0]) + self.width * variance.sqrt()
         for bound in self.bounds:
             model = self.models[bound.output]
             mean, variance = model.posterior.moments(model.inputs(features, self.target))

@@ -18,6 +18,7 @@ from torch import Tensor
 from theoros.models.acquisition.ucb import UpperConfidenceBound
 from theoros.models.contract import Array, ProposalRequest
 from theoros.models.encoders import LinearRow, ParameterEncoder
+from theoros.models.proposers.feature_search import FeatureSearch, evaluate, spread_out
 from theoros.models.proposers.local_search import local_search, neighbours
 from theoros.models.proposers.screening import admissible, best_first
 from theoros.models.sampling import derived_seed, unit_quasirandom
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: Proposals closer than this in every coordinate of the unit cube are one idea.
 NEIGHBOURS = 0.01
+#: Climbs to the optimum of the posterior mean, which has fewer hills than an acquisition.
+MEAN_CLIMBS = 3
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class AcquisitionOptimizer:
     continuous spaces, SLSQP under linear constraints, BoTorch's alternating search with grids and categories
     (Daulton et al., NeurIPS 2022, for mixed spaces). A derivative-free local search always runs as well, so an
     optimiser that fails, an acquisition without gradients, or a constraint that can't be written over features costs
-    quality and not the decision. `seconds` bounds one gradient climb.
+    quality and not the decision. `seconds` bounds one gradient climb. Spaces without constraints are searched as
+    matrices, ten times faster (`theoros.models.proposers.feature_search`).
     """
 
     raw: int = 512
@@ -62,11 +66,14 @@ class AcquisitionOptimizer:
             raise ValueError("The proposer 'acquisition_optimizer' works after the first fit. Use 'sobol' before it.")
         encoder = ParameterEncoder.of(space)
         rng = np.random.default_rng(derived_seed(request.seed, "starts"))
+        functions = self._functions(request)
+        if functions and not space.constraints and hasattr(request.acquisition, "build"):
+            return self._over_features(request, encoder, functions, rng)
         pool = self._pool(request, encoder, rng)
         scores = score(pool)
         starts = best_first(pool, scores)[: 4 * self.restarts]
         found = {c.hash: (c, float(s)) for c, s in zip(pool, scores, strict=True)}
-        for function in self._functions(request):
+        for function in functions:
             climbed = self._climb(request, encoder, function, _spread(encoder, starts, self.restarts))
             known = [candidate for candidate in climbed if candidate is not None and candidate.hash not in found]
             found.update({c.hash: (c, float(s)) for c, s in zip(known, score(known), strict=True)})
@@ -74,6 +81,30 @@ class AcquisitionOptimizer:
         found.update(local_search(encoder, cast("Callable[[list[Candidate]], Array]", score), best, rng))
         ranked = [c for c, _ in sorted(found.values(), key=lambda pair: -pair[1])]
         return _distinct(encoder, admissible(request, ranked), request.n)
+
+    def _over_features(
+        self,
+        request: ProposalRequest,
+        encoder: ParameterEncoder,
+        functions: list[AcquisitionFunction],
+        rng: np.random.Generator,
+    ) -> list[Candidate]:
+        """Where every point of the cube is allowed, only the best points are made into candidates."""
+        search = FeatureSearch(encoder)
+        points = encoder.from_unit(unit_quasirandom(self.raw, encoder.dimension, derived_seed(request.seed, "raw")))
+        batches = [points]
+        if request.labelled:
+            best = encoder.encode(request.labelled[:5]).numpy()
+            batches += [neighbours(encoder, best.repeat(16, axis=0), width, rng) for width in (0.1, 0.01, 0.001)]
+            batches.append(best)
+        pool = search.allowed(np.concatenate(batches))
+        climbs = [self.restarts, *[MEAN_CLIMBS] * (len(functions) - 1)]
+        ends = [search.maximise(f, pool, n, rng) for f, n in zip(functions, climbs, strict=True)]
+        rest = spread_out(pool, evaluate(functions[0], pool), 2 * self.restarts)
+        made = [candidate for candidate in encoder.decode(np.concatenate([*ends, rest])) if candidate is not None]
+        found = admissible(request, made)
+        score = cast("Callable[[list[Candidate]], Array]", request.score)
+        return _distinct(encoder, best_first(found, score(found)), request.n)
 
     def _pool(self, request: ProposalRequest, encoder: ParameterEncoder, rng: np.random.Generator) -> list[Candidate]:
         """Valid candidates to start from: quasi-random ones, and ever closer neighbours of the best labelled ones."""

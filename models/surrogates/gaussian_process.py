@@ -10,14 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
-from theoros.models.encoders import Encoder, FingerprintEncoder, ParameterEncoder, encoder_for
+from theoros.models.contract import Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.embedding import Places
+from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for, feature_names
+from theoros.models.feasibility import SUCCEEDS
+from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
+from theoros.models.surrogates.ard import ArdKernel
+from theoros.models.surrogates.closed_form import FAMILIES, MOST_LABELS, fit_closed_form, with_labels
 from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
+from theoros.models.surrogates.labels import Labels
+from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import Posterior
 from theoros.models.surrogates.sample_paths import GaussianPaths
-from theoros.models.surrogates.standardise import standardisation
 from theoros.models.surrogates.structure import Structure, readable
 from theoros.oracles.candidate import Candidate
 
@@ -25,33 +31,6 @@ from theoros.oracles.candidate import Candidate
 NOISE = "likelihood.noise_covar.raw_noise"
 #: Noise variance, relative, of a model that could not be fitted: it believes little.
 PRIOR_NOISE = 1e-2
-
-
-@dataclass(frozen=True)
-class OutputModel:
-    """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f.
-
-    `offset` and `scale` hold one number for each fidelity; `noise` is the standardised variance of a label.
-    """
-
-    structure: Structure
-    posterior: Posterior
-    offset: Array
-    scale: Array
-    noise: float
-    state: State = field(repr=False)
-    hyperparameters: Mapping[str, Any] = field(repr=False)
-
-    def inputs(self, features: Tensor, fidelity: int | Sequence[int]) -> Tensor:
-        """Features ``n x d`` with the fidelity's column where the process has one; differentiable in the features."""
-        if self.structure.tasks == 1:
-            return features
-        column = torch.as_tensor(fidelity, dtype=features.dtype, device=features.device).reshape(-1, 1)
-        return torch.cat([features, column.expand(len(features), 1)], dim=1)
-
-    def conditioned(self, features: Tensor, fidelity: Sequence[int], values: Tensor) -> OutputModel:
-        """Also know the noise-free standardised `values` (``p x s``)."""
-        return replace(self, posterior=self.posterior.conditioned(self.inputs(features, fidelity), values))
 
 
 @dataclass(frozen=True)
@@ -68,17 +47,21 @@ class FittedGaussianProcess:
     message: str = ""
 
     def predict(self, points: Sequence[Point]) -> Prediction:
-        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
+        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity.
+
+        Where an output was transformed the belief in its own unit is skewed: then its median and half the width of its
+        central 68 %, which are a normal belief's mean and standard deviation, stand for it.
+        """
         features = self.encoder.encode([point.candidate for point in points])
         fidelity = self.fidelity_indices(points)
         mean, std, noise = (np.empty((len(points), len(self.outputs))) for _ in range(3))
         for column, model in enumerate(self.models):
             with torch.no_grad():
                 means, variances = model.posterior.moments(model.inputs(features, fidelity))
-            scale = model.scale[fidelity]
-            mean[:, column] = model.offset[fidelity] + scale * means[:, 0].cpu().numpy()
-            std[:, column] = scale * variances.sqrt().cpu().numpy()
-            noise[:, column] = scale * model.noise**0.5
+            centre, deviation = means[:, 0].cpu().numpy(), variances.sqrt().cpu().numpy()
+            mean[:, column] = model.natural(centre, fidelity)
+            std[:, column] = model.spread(centre, deviation, fidelity)
+            noise[:, column] = model.spread(centre, np.full(len(points), model.noise**0.5), fidelity)
         return Prediction(self.outputs, mean, std, noise)
 
     def output(self, name: str) -> OutputModel:
@@ -106,6 +89,7 @@ class FittedGaussianProcess:
             name: {
                 **model.hyperparameters,
                 "kernel": model.structure.family,
+                **({"log_transform": model.warp.d} if model.warp.sign else {}),
                 "offset": dict(zip(self.fidelities, model.offset.tolist(), strict=True)),
                 "scale": dict(zip(self.fidelities, model.scale.tolist(), strict=True)),
             }
@@ -119,13 +103,17 @@ class GaussianProcess:
 
     Length scales have priors that grow with the square root of the dimension (Hvarfner et al., ICML 2024,
     arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020,
-    arXiv:1906.08878). Several fidelities form an autoregressive chain (`theoros.models.kernels.AutoregressiveKernel`);
-    each has its own offset and scale, so that a shifted cheap method does no harm. The kernel is
-    ``"rbf"`` or ``"matern"`` (5/2). `device` is torch's name for where the fit runs, by default a GPU when one is
-    granted; the fitted model lies on the CPU. `seconds` bounds one optimisation of one output's hyperparameters.
+    arXiv:1906.08878). Several fidelities form an autoregressive chain
+    (`theoros.models.kernels.AutoregressiveKernel`); each has its own offset and scale, so that a shifted cheap method
+    does no harm. The kernel is ``"rbf"``, ``"matern"`` (5/2), or by ``"auto"`` the one under which the labels are
+    likelier; the outcome that is to be optimised is by ``"auto"`` seen through a logarithm where that makes the
+    labels likelier (`theoros.models.surrogates.outcome`), and never with ``"plain"``. `device` is torch's name for
+    where the fit runs, by default a GPU when one is granted; the fitted model lies on the CPU. `seconds` bounds one
+    optimisation of one output's hyperparameters.
     """
 
-    kernel: str = "rbf"
+    kernel: str = "auto"
+    outcome: str = "auto"
     device: str | None = None
     seconds: float = 20.0
 
@@ -138,26 +126,36 @@ class GaussianProcess:
     ) -> FittedGaussianProcess:
         """Fit to all labels; see `theoros.models.contract.Surrogate.fit` for what happens when that fails."""
         last = previous if isinstance(previous, FittedGaussianProcess) and previous.name == self.name else None
-        encoder = last.encoder if last is not None else encoder_for(problem.space)
+        encoder = last.encoder if last is not None else self._encoder(problem)
+        places: Places | None = getattr(encoder, "places", None)
         features = encoder.encode([point.candidate for point in dataset.points])
+        if places is not None:
+            features = places.expand(features)
         fidelity = np.array([problem.fidelities.index(point.fidelity) for point in dataset.points], dtype=np.int64)
         models, messages = [], []
         for output in problem.outputs:
             start = last.output(output) if last is not None and output in last.outputs else None
-            labels = _Labels.of(problem, dataset, output, features, fidelity)
-            structure = self._structure(problem, encoder)
+            labels = Labels.of(problem, dataset, output, features, fidelity)
+            structure = self._structure(problem, encoder, places)
+            if output == SUCCEEDS:
+                structure = replace(structure, noise="binary")
             try:
-                model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
+                if structure.tasks == 1 and structure.family in FAMILIES and 2 <= len(labels.y) <= MOST_LABELS:
+                    families = FAMILIES if self.kernel == "auto" else (self.kernel,)
+                    sign = _good_side(problem, output) if self.outcome == "auto" else 0
+                    model, message = fit_closed_form(structure, encoder, labels, families, sign, start, self._taus())
+                else:
+                    model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
             except FitFailed as failure:
                 message = f"{output}: no fit worked ({failure})"
                 kept = _without_fit(structure, encoder, labels, start)
-                if kept is None and last is not None:
+                if kept is None and last is not None and output in last.outputs:
                     return replace(last, fell_back=True, message=f"{message}; the previous version is kept")
                 model = kept or _ignorant(structure, encoder, labels)
                 messages.append((True, message))
             else:
                 messages.append((False, f"{output}: {message}" if message else ""))
-            models.append(model)
+            models.append(replace(model, places=places))
         return FittedGaussianProcess(
             name=self.name,
             n_labels=len(dataset),
@@ -169,24 +167,30 @@ class GaussianProcess:
             message="; ".join(text for _, text in messages if text),
         )
 
-    def _structure(self, problem: Problem, encoder: Encoder) -> Structure:
+    def _structure(self, problem: Problem, encoder: Encoder, places: Places | None) -> Structure:
         return Structure(
             family=self._family(),
-            dimension=encoder.dimension,
-            categorical=encoder.categorical,
+            dimension=encoder.dimension if places is None else places.dimension,
+            categorical=encoder.categorical if places is None else places.kept(encoder.categorical),
             tasks=len(problem.fidelities),
             noise=self._noise() if problem.deterministic else "noisy",
             blocks=encoder.blocks if isinstance(encoder, FingerprintEncoder) else (),
         )
 
+    def _encoder(self, problem: Problem) -> Encoder:
+        return encoder_for(problem.space)
+
     def _family(self) -> str:
-        return self.kernel
+        return "rbf" if self.kernel == "auto" else self.kernel
 
     def _noise(self) -> str:
         return "smooth"
 
+    def _taus(self) -> tuple[float | None, ...]:
+        return (None,)
+
     def _fit_output(
-        self, structure: Structure, encoder: Encoder, labels: _Labels, start: OutputModel | None, seed: int
+        self, structure: Structure, encoder: Encoder, labels: Labels, start: OutputModel | None, seed: int
     ) -> tuple[OutputModel, str]:
         if len(labels.y) < 2:
             return _ignorant(structure, encoder, labels), ""
@@ -213,15 +217,21 @@ class GaussianProcess:
 
 @dataclass(frozen=True)
 class TanimotoGaussianProcess(GaussianProcess):
-    """Exact Gaussian processes over molecules: MinMax kernels on composition and on Morgan counts of radius 3, added.
+    """Exact Gaussian processes over molecules: MinMax kernels on the blocks of a fingerprint, added.
 
-    The recipe of Tripp & Hernández-Lobato (arXiv:2406.07709) with a coarser scale beside it
-    (`theoros.models.encoders.FingerprintEncoder` says why), output scales and noise at their posterior mode.
+    The recipe of Tripp & Hernández-Lobato (arXiv:2406.07709) for Morgan counts of radius 3, with composition, atom
+    pairs and descriptors beside them (`theoros.models.fingerprints.FingerprintEncoder`); output scales and noise at
+    their posterior mode, so that the labels say which of them matter.
     """
+
+    encoder: FingerprintEncoder = field(default_factory=FingerprintEncoder)
 
     name: ClassVar[str] = "tanimoto_gp"
     provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "samples", "posterior"})
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
+
+    def _encoder(self, problem: Problem) -> Encoder:
+        return self.encoder
 
     def _family(self) -> str:
         return "tanimoto"
@@ -230,43 +240,15 @@ class TanimotoGaussianProcess(GaussianProcess):
         return "fingerprint"
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """The labels of one output: features ``n x d``, fidelity indices and values ``n``, standardisation by fidelity."""
-
-    features: Tensor
-    fidelity: np.ndarray[Any, np.dtype[np.int64]]
-    y: Array
-    offset: Array
-    scale: Array
-    levels: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls,
-        problem: Problem,
-        dataset: Dataset,
-        output: str,
-        features: Tensor,
-        fidelity: np.ndarray[Any, np.dtype[np.int64]],
-    ) -> _Labels:
-        values = np.asarray(dataset.values, dtype=np.float64)[:, dataset.outputs.index(output)]
-        kept = np.isfinite(values)
-        y, fidelity = values[kept], fidelity[kept]
-        offset, scale = standardisation(y, fidelity, len(problem.fidelities))
-        return cls(features[torch.from_numpy(kept)], fidelity, y, offset, scale, problem.fidelities)
-
-    @property
-    def standardised(self) -> Tensor:
-        return torch.from_numpy((self.y - self.offset[self.fidelity]) / self.scale[self.fidelity])
-
-    def inputs(self, structure: Structure) -> Tensor:
-        if structure.tasks == 1:
-            return self.features
-        return torch.cat([self.features, torch.from_numpy(self.fidelity).double().unsqueeze(-1)], dim=1)
+def _good_side(problem: Problem, output: str) -> int:
+    """1 where small values of `output` are good, -1 where large ones are, 0 where more counts than the good end."""
+    bounded = any(constraint.output == output for constraint in problem.constraints)
+    if problem.aim != "optimize" or output != problem.objective.output or bounded or not problem.deterministic:
+        return 0
+    return 1 if problem.objective.sense == "minimize" else -1
 
 
-def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state: State, floor: float) -> OutputModel:
+def _output_model(structure: Structure, encoder: Encoder, labels: Labels, state: State, floor: float) -> OutputModel:
     """Condition the process with hyperparameters `state` on the labels; raises FitFailed if the matrix is singular."""
     kernel, mean = structure.kernel(priors=False), structure.mean(priors=False)
     load_state(kernel, {k.removeprefix("covar_module."): v for k, v in state.items() if k.startswith("covar_module.")})
@@ -279,23 +261,25 @@ def _output_model(structure: Structure, encoder: Encoder, labels: _Labels, state
         posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, torch.full((len(y),), noise, dtype=y.dtype))
     except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
         raise FitFailed(f"{type(error).__name__}: {error}") from error
-    names = tuple(column.name for column in encoder.columns) if isinstance(encoder, ParameterEncoder) else ()
+    names = tuple(feature_names(encoder)) if isinstance(encoder, ParameterEncoder) else ()
     found = readable(structure, names, labels.levels, kernel, mean, noise)
     return OutputModel(structure, posterior, labels.offset, labels.scale, noise, state, found)
 
 
 def _without_fit(
-    structure: Structure, encoder: Encoder, labels: _Labels, start: OutputModel | None
+    structure: Structure, encoder: Encoder, labels: Labels, start: OutputModel | None
 ) -> OutputModel | None:
     """The last version's hyperparameters with the new labels, if there are such and they can be factorised."""
     if start is None:
         return None
     try:
+        if isinstance(start.posterior.kernel, ArdKernel):
+            return with_labels(start, labels) if len(labels.y) <= MOST_LABELS else None
         return _output_model(structure, encoder, labels, start.state, 1e-4)
     except FitFailed:
         return None
 
 
-def _ignorant(structure: Structure, encoder: Encoder, labels: _Labels) -> OutputModel:
+def _ignorant(structure: Structure, encoder: Encoder, labels: Labels) -> OutputModel:
     """Initial hyperparameters and much noise, which can always be factorised."""
     return _output_model(structure, encoder, labels, {}, PRIOR_NOISE)

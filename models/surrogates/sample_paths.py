@@ -14,7 +14,7 @@ from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 
 if TYPE_CHECKING:
-    from theoros.models.surrogates.gaussian_process import OutputModel
+    from theoros.models.surrogates.output_model import OutputModel
 
 #: Values of a path that later ones are conditioned on; what lies further back in one path's life may be drawn anew.
 REMEMBERED = 1_500
@@ -50,8 +50,7 @@ class GaussianPaths:
         if not candidates:
             return np.zeros((self._n, 0))
         standardised = np.stack([self._known[candidate.hash] for candidate in candidates], axis=1)
-        model = self._model
-        return np.asarray(model.offset[self._fidelity] + model.scale[self._fidelity] * standardised, dtype=np.float64)
+        return self._model.natural(standardised, self._fidelity)
 
     def _reveal(self, candidates: Sequence[Candidate]) -> None:
         features = self._encoder.encode(candidates)

@@ -25,7 +25,9 @@ from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKer
 
 #: LogNormal(location, scale) priors of the noise variance relative to the outputs' variance. A deterministic oracle
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
-NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-10.0, 2.5)}
+#: Success or failure is a step, which no smooth function follows closely: told to, a process shrinks its length scales
+#: until it knows nothing between its labels. With noise it keeps them, and is sure where neighbours agree.
+NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-10.0, 2.5), "binary": (-2.0, 0.5)}
 
 #: LogNormal(location, scale) priors of the output scales of a fingerprint's blocks: the first, and the later ones.
 BLOCK_SCALES = ((0.0, 0.7), (-1.5, 1.0))

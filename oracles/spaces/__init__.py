@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from theoros.oracles.spaces.base import FiniteSpace, Space
+from theoros.oracles.spaces.conditions import When
 from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.library import Library
@@ -23,5 +24,6 @@ __all__ = [
     "Real",
     "Space",
     "SpaceError",
+    "When",
     "space_from_dict",
 ]

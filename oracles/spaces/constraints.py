@@ -44,6 +44,11 @@ class LinearConstraint:
         object.__setattr__(self, "coefficients", kept)
         object.__setattr__(self, "bound", float(self.bound) + 0.0)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that it is about."""
+        return tuple(self.coefficients)
+
     @classmethod
     def parse(cls, text: str) -> LinearConstraint:
         """Read ``"x + 2*y <= 3"``: sums of numbers and number-times-name terms on either side of one operator."""

@@ -60,8 +60,9 @@ class Library:
 
     Nothing is read until it is needed. Files of up to `theoros.oracles.spaces.held.MOST_CELLS` rows times columns are
     held in memory as numbers or text, larger ones are streamed; neither is ever held as candidates. `sha256` pins the
-    content: reading a file that has changed is an error. Raises SpaceError for a missing file, column or format, when
-    it is first read.
+    content: reading a file that has changed is an error. `molecules` are columns whose text is a SMILES of what they
+    name (a solvent, a ligand), so that models know which of them are alike. Raises SpaceError for a missing file,
+    column or format, when it is first read.
     """
 
     file: str
@@ -70,6 +71,7 @@ class Library:
     id: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    molecules: tuple[str, ...] = ()
     sha256: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +88,9 @@ class Library:
             if not self.columns:
                 raise SpaceError(("columns",), "it names no columns. Give a list of column names, or leave it out.")
         object.__setattr__(self, "exclude", tuple(self.exclude))
+        object.__setattr__(self, "molecules", tuple(self.molecules))
+        if self.molecules and self.smiles is not None:
+            raise SpaceError(("molecules",), "candidates are molecules themselves (smiles). Leave molecules out.")
         object.__setattr__(self, "units", dict(self.units))
 
     @property
@@ -133,6 +138,23 @@ class Library:
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         """Column -> (smallest, largest) value, for each number."""
         return self._columns().ranges
+
+    @property
+    def molecule_columns(self) -> Mapping[str, tuple[str, ...]]:
+        """Column -> canonical SMILES of its categories, in their order, for those in `molecules`.
+
+        Raises SpaceError for a column that is no category, and for text that is no molecule.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for name in self.molecules:
+            if name not in self.categories:
+                shown = ", ".join(self.categories) or "none"
+                raise SpaceError(("molecules",), f"{name!r} is no column of text. Columns of text are: {shown}.")
+            try:
+                found[name] = tuple(read_smiles(text)[1] for text in self.categories[name])
+            except InvalidCandidate as error:
+                raise SpaceError(("molecules",), f"column {name!r}: {error}.") from None
+        return found
 
     def iterate(self, batch: int = 10_000, on_skip: OnSkip | None = None) -> Iterator[Sequence[Candidate]]:
         """Yield the valid candidates in file order, at most `batch` at a time; `on_skip` hears of the other rows."""
@@ -276,15 +298,19 @@ class Library:
             data["units"] = dict(self.units)
         if self.exclude:
             data["exclude"] = list(self.exclude)
+        if self.molecules:
+            data["molecules"] = list(self.molecules)
         data["sha256"] = self.sha256 or table.sha256(self.file)
         return {"library": data}
 
     def __hash__(self) -> int:
-        return hash(content_hash([self.file, self.smiles, self.columns, self.id, self.units, self.exclude]))
+        return hash(
+            content_hash([self.file, self.smiles, self.columns, self.id, self.units, self.exclude, self.molecules])
+        )
 
     def _unpinned(self) -> Library:
         """The same library as a key for caches, which hold the file's state beside it."""
-        return Library(self.file, self.smiles, self.columns, self.id, self.units, self.exclude)
+        return Library(self.file, self.smiles, self.columns, self.id, self.units, self.exclude, self.molecules)
 
     def _verify(self) -> None:
         if self.sha256 is not None and table.sha256(self.file) != self.sha256:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theoros.oracles.candidate import Candidate, canonical_value, content_hash
 from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces.conditions import When, checked
 from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.expressions import ExpressionConstraint, is_linear
 
 Scalar = str | int | float | bool
 
@@ -150,12 +152,25 @@ class Integer:
 
 @dataclass(frozen=True, init=False)
 class Categorical:
-    """One of several `choices` without an order. Raises SpaceError for fewer than two or repeated ones."""
+    """One of several `choices` without an order.
+
+    What is known of the choices tells models which of them are alike: the molecules that they stand for (`smiles`, by
+    choice), or numbers that describe them (`descriptors`, a list of the same length for every choice). Raises
+    SpaceError for fewer than two choices, repeated ones, and for what is told of some choices only.
+    """
 
     choices: tuple[Scalar, ...]
     unit: str = ""
+    smiles: tuple[str, ...] | None = None
+    descriptors: tuple[tuple[float, ...], ...] | None = None
 
-    def __init__(self, *choices: Scalar, unit: str = "") -> None:
+    def __init__(
+        self,
+        *choices: Scalar,
+        unit: str = "",
+        smiles: Mapping[Any, str] | None = None,
+        descriptors: Mapping[Any, Sequence[float]] | None = None,
+    ) -> None:
         if len(choices) < 2:
             raise SpaceError((), f"{list(choices)} leaves no choice. Give at least two values.")
         for i, choice in enumerate(choices):
@@ -167,6 +182,12 @@ class Categorical:
                 raise SpaceError((i,), f"{choice!r} occurs twice. Give every choice once.")
         object.__setattr__(self, "choices", tuple(canonical_value(choice) for choice in choices))
         object.__setattr__(self, "unit", unit)
+        if smiles is not None and descriptors is not None:
+            raise SpaceError(("descriptors",), "smiles and descriptors exclude each other. Leave one out.")
+        object.__setattr__(self, "smiles", _told(self.choices, smiles, "smiles", _canonical_smiles))
+        object.__setattr__(self, "descriptors", _told(self.choices, descriptors, "descriptors", _numbers))
+        if self.descriptors is not None and len({len(row) for row in self.descriptors}) > 1:
+            raise SpaceError(("descriptors",), "the choices have different numbers of descriptors. Give all the same.")
 
     @property
     def cardinality(self) -> int:
@@ -203,14 +224,56 @@ class Categorical:
 
     def to_dict(self) -> dict[str, Any]:
         """As in a campaign file: ``{categorical: [...], ...}``."""
-        return _declared(type(self).__name__.lower(), list(self.choices), unit=self.unit)
+        told: dict[str, Any] = {}
+        if self.smiles is not None:
+            told = {"smiles": dict(zip(map(str, self.choices), self.smiles, strict=True))}
+        if self.descriptors is not None:
+            told = {"descriptors": dict(zip(map(str, self.choices), map(list, self.descriptors), strict=True))}
+        return _declared(type(self).__name__.lower(), list(self.choices), unit=self.unit) | told
 
 
 class Ordinal(Categorical):
     """One of several `choices` in the order given, from lowest to highest."""
 
 
+T = TypeVar("T")
+
+
+def _told(
+    choices: tuple[Scalar, ...], given: Mapping[Any, Any] | None, field: str, read: Callable[[Any], T]
+) -> tuple[T, ...] | None:
+    """What is told of each choice, in their order; names may be the choices themselves or their text."""
+    if given is None:
+        return None
+    by_name = {str(name): value for name, value in given.items()}
+    if missing := [str(choice) for choice in choices if str(choice) not in by_name]:
+        raise SpaceError((field,), f"nothing is said of {', '.join(missing)}. Tell it of every choice, or of none.")
+    if unknown := sorted(by_name.keys() - {str(choice) for choice in choices}):
+        raise SpaceError((field, unknown[0]), f"{unknown[0]!r} is no choice. There are {', '.join(map(str, choices))}.")
+    found = []
+    for choice in choices:
+        try:
+            found.append(read(by_name[str(choice)]))
+        except (InvalidCandidate, TypeError, ValueError) as error:
+            raise SpaceError((field, str(choice)), f"{error}.") from None
+    return tuple(found)
+
+
+def _canonical_smiles(value: Any) -> str:
+    from theoros.oracles.spaces.molecules import read_smiles
+
+    return read_smiles(value)[1]
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    row = tuple(float(number) for number in value)
+    if not row or not all(math.isfinite(number) for number in row):
+        raise ValueError(f"{value!r} is not a list of finite numbers")
+    return row
+
+
 Parameter = Real | Integer | Categorical | Ordinal
+Constraint = LinearConstraint | ExpressionConstraint
 
 
 def _number(value: Any, allowed: str) -> float:
@@ -227,24 +290,30 @@ def _declared(kind: str, value: Any, **extra: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, init=False)
 class Parameters:
-    """The product of named parameters, cut by linear constraints over the numeric ones.
+    """The product of named parameters, cut by constraints over the numeric ones.
 
     ``Parameters(x=Real(0, 1), y=Real(0, 1), constraints=["x + y <= 1"])``; names that are no Python identifiers go
     into one mapping, given as the only positional argument. `parameters` is kept in the order of the names, so that a
-    space is the same after any JSON store. Candidates' data map each name to its value.
+    space is the same after any JSON store. Candidates' data map each name to its value. Constraints that are not linear
+    (``"x * y <= 0.2"``) are inequalities of `theoros.oracles.spaces.expressions`.
+
+    `conditions` name parameters that count only where another one has certain values. Where one does not, its value is
+    its lowest or first, so that two candidates that differ in nothing that counts are one.
 
     Raises SpaceError for a wrong declaration and for constraints that nothing satisfies.
     """
 
     parameters: Mapping[str, Parameter]
-    constraints: tuple[LinearConstraint, ...]
+    constraints: tuple[Constraint, ...]
+    conditions: Mapping[str, When]
 
     def __init__(
         self,
         parameters: Mapping[str, Parameter] | None = None,
         /,
         *,
-        constraints: Iterable[str | LinearConstraint] = (),
+        constraints: Iterable[str | Constraint] = (),
+        conditions: Mapping[str, When] | None = None,
         **named: Parameter,
     ) -> None:
         if isinstance(constraints, Real | Integer | Categorical):
@@ -259,10 +328,11 @@ class Parameters:
             raise SpaceError(("parameters",), "there are none. Declare at least one parameter.")
         object.__setattr__(self, "parameters", {name: declared[name] for name in sorted(declared)})
         object.__setattr__(self, "constraints", _read_constraints(constraints, self.parameters))
+        object.__setattr__(self, "conditions", checked(conditions or {}, self.parameters))
         if self.constraints:
             from theoros.oracles.spaces.sampling import check_feasible
 
-            check_feasible(self.parameters, self.constraints)
+            check_feasible(self)
 
     @property
     def kind(self) -> str:
@@ -280,8 +350,13 @@ class Parameters:
         counts = [parameter.cardinality for parameter in self.parameters.values()]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
+    @property
+    def linear(self) -> tuple[LinearConstraint, ...]:
+        """The linear constraints."""
+        return tuple(constraint for constraint in self.constraints if isinstance(constraint, LinearConstraint))
+
     def candidate(self, data: Any) -> Candidate:
-        """Canonicalise a mapping of name to value.
+        """Canonicalise a mapping of name to value; what does not count may be left out.
 
         Ints become floats where the parameter is real and the reverse for whole floats; a value that rounding put
         outside its bounds is clipped. Raises InvalidCandidate naming the parameter, the value and what is allowed.
@@ -294,18 +369,30 @@ class Parameters:
             raise InvalidCandidate(
                 f"there is no parameter {min(map(str, unknown))!r}; there are {list(self.parameters)}"
             )
-        if missing := self.parameters.keys() - data.keys():
+        if missing := self.parameters.keys() - data.keys() - self.conditions.keys():
             raise InvalidCandidate(f"the candidate lacks a value for {sorted(missing)}")
         values: dict[str, Scalar] = {}
-        for name, parameter in self.parameters.items():
+        for name in (*(n for n in self.parameters if n not in self.conditions), *self.conditions):
+            parameter, condition = self.parameters[name], self.conditions.get(name)
+            # A parent that does not count itself lets nothing else count.
+            if condition is not None and not (condition.holds(values) and self._counts(condition.name, values)):
+                values[name] = parameter.coerce(_first_value(parameter))
+                continue
+            if name not in data:
+                raise InvalidCandidate(f"the candidate lacks a value for {[name]}")
             try:
                 values[name] = parameter.coerce(data[name])
             except ValueError as error:
                 raise InvalidCandidate(f"parameter {name!r}: {error}") from None
+        values = {name: values[name] for name in self.parameters}
         for constraint in self.constraints:
             if not constraint.satisfied(values):
                 raise InvalidCandidate(f"the candidate breaks the constraint {constraint}")
         return Candidate("parameters", values)
+
+    def _counts(self, name: str, values: Mapping[str, Scalar]) -> bool:
+        condition = self.conditions.get(name)
+        return condition is None or (condition.holds(values) and self._counts(condition.name, values))
 
     def check(self, candidate: Candidate) -> None:
         """Raise InvalidCandidate when `candidate` is not in the space, or not in its canonical form."""
@@ -325,13 +412,20 @@ class Parameters:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `space_from_dict` builds an equal space."""
-        data: dict[str, Any] = {"parameters": {name: p.to_dict() for name, p in self.parameters.items()}}
+        declared = {name: p.to_dict() for name, p in self.parameters.items()}
+        for name, condition in self.conditions.items():
+            declared[name]["when"] = condition.to_dict()
+        data: dict[str, Any] = {"parameters": declared}
         if self.constraints:
             data["constraints"] = [constraint.to_dict() for constraint in self.constraints]
         return data
 
     def __hash__(self) -> int:
         return hash(content_hash(self.to_dict()))
+
+
+def _first_value(parameter: Parameter) -> Scalar:
+    return parameter.choices[0] if isinstance(parameter, Categorical) else parameter.low
 
 
 def _check_parameter(name: Any, parameter: Any) -> None:
@@ -347,18 +441,16 @@ def _check_parameter(name: Any, parameter: Any) -> None:
         )
 
 
-def _read_constraints(
-    given: Iterable[str | LinearConstraint], parameters: Mapping[str, Parameter]
-) -> tuple[LinearConstraint, ...]:
-    if isinstance(given, str | LinearConstraint):
+def _read_constraints(given: Iterable[str | Constraint], parameters: Mapping[str, Parameter]) -> tuple[Constraint, ...]:
+    if isinstance(given, str | LinearConstraint | ExpressionConstraint):
         given = [given]
     constraints = []
     for i, item in enumerate(given):
         try:
-            constraint = LinearConstraint.parse(item) if isinstance(item, str) else item
+            constraint = _read_constraint(item) if isinstance(item, str) else item
         except SpaceError as error:
             raise error.under("constraints", i) from None
-        for name in constraint.coefficients:
+        for name in constraint.names:
             if name not in parameters:
                 close = difflib.get_close_matches(name, list(parameters), n=1)
                 hint = f"Did you mean {close[0]!r}?" if close else f"There are {list(parameters)}."
@@ -369,3 +461,7 @@ def _read_constraints(
                 )
         constraints.append(constraint)
     return tuple(constraints)
+
+
+def _read_constraint(text: str) -> Constraint:
+    return LinearConstraint.parse(text) if is_linear(text) else ExpressionConstraint(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from theoros.oracles.spaces.base import Space
+from theoros.oracles.spaces.conditions import When
 from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.library import Library
@@ -39,29 +40,45 @@ def space_from_dict(data: Any, base: Path | None = None) -> Space:
 
 
 def _parameters(mapping: Mapping[str, Any]) -> Parameters:
-    declared = {
-        name: _parameter(item, ("parameters", name))
-        for name, item in _mapping(mapping["parameters"], ("parameters",)).items()
-    }
+    declared, conditions = {}, {}
+    for name, item in _mapping(mapping["parameters"], ("parameters",)).items():
+        field = ("parameters", name)
+        given = dict(_mapping(item, field))
+        if (when := given.pop("when", None)) is not None:
+            conditions[name] = _when(when, (*field, "when"))
+        declared[name] = _parameter(given, field)
     listed = mapping.get("constraints") or []
     if isinstance(listed, str):
         listed = [listed]
     if not isinstance(listed, list | tuple):
         raise SpaceError(("constraints",), 'it is not a list. Write for example ["x + 2*y <= 3"].')
-    return Parameters(declared, constraints=[_constraint(item, i) for i, item in enumerate(listed)])
+    constraints = [_constraint(item, i) for i, item in enumerate(listed)]
+    return Parameters(declared, constraints=constraints, conditions=conditions)
+
+
+def _when(item: Any, field: tuple[str | int, ...]) -> When:
+    """``{ligand: [A, B]}`` or ``{ligand: A}``."""
+    mapping = _mapping(item, field)
+    if len(mapping) != 1:
+        raise SpaceError(field, "it must name one parameter and its values, for example when: {ligand: [A, B]}.")
+    ((name, values),) = mapping.items()
+    return When(name, tuple(values) if isinstance(values, list | tuple) else (values,))
 
 
 def _parameter(item: Any, field: tuple[str | int, ...]) -> Parameter:
     builders: dict[str, Callable[..., Parameter]] = {
-        "real": Real, "integer": Integer, "categorical": Categorical, "ordinal": Ordinal
+        "real": Real, "integer": Integer, "categorical": Categorical, "ordinal": Ordinal, "molecule": _molecule
     }  # fmt: skip
     mapping = _mapping(item, field)
     kinds = [kind for kind in builders if kind in mapping]
     if len(kinds) != 1:
-        _known(mapping, (*builders, "unit", "log", "step"), field)
+        _known(mapping, (*builders, "unit", "log", "step", "smiles", "descriptors", "when"), field)
         raise SpaceError(field, f"it must have exactly one of {', '.join(builders)}. Write for example real: [0, 1].")
     kind, extra = kinds[0], {key: value for key, value in mapping.items() if key != kinds[0]}
-    allowed = {"real": ("unit", "log", "step"), "integer": ("unit", "log")}.get(kind, ("unit",))
+    by_kind = {
+        "real": ("unit", "log", "step"), "integer": ("unit", "log"), "categorical": ("unit", "smiles", "descriptors")
+    }  # fmt: skip
+    allowed = by_kind.get(kind, ("unit",))
     _known(extra, allowed, field, also=(kind,))
     if not isinstance(extra.get("unit", ""), str):
         raise SpaceError((*field, "unit"), f"{extra['unit']!r} is not a unit. Write text such as 'angstrom'.")
@@ -73,11 +90,21 @@ def _parameter(item: Any, field: tuple[str | int, ...]) -> Parameter:
         if kind in ("real", "integer"):
             low, high = _range(mapping[kind], (*field, kind))
             return builders[kind](low, high, **extra)
+        for told in ("smiles", "descriptors"):
+            if extra.get(told) is not None:
+                extra[told] = _mapping(extra[told], (told,))
+        if kind == "molecule" and isinstance(mapping[kind], Mapping):
+            return Categorical(*mapping[kind], smiles=_mapping(mapping[kind], ()), **extra)
         if not isinstance(mapping[kind], list | tuple):
             raise SpaceError((), f"{mapping[kind]!r} is not a list. Write the choices in brackets: [a, b].")
         return builders[kind](*mapping[kind], **extra)
     except SpaceError as error:
         raise (error if error.field[: len(field)] == field else error.under(*field, kind)) from None
+
+
+def _molecule(*smiles: Any, unit: str = "") -> Categorical:
+    """A choice between molecules that are called by their SMILES."""
+    return Categorical(*smiles, unit=unit, smiles={text: text for text in smiles})
 
 
 def _constraint(item: Any, index: int) -> LinearConstraint | str:
@@ -124,7 +151,7 @@ def _library(item: Any, base: Path | None) -> Library:
     _known(mapping, tuple(inspect.signature(Library).parameters), field)
     if not isinstance(mapping.get("file"), str):
         raise SpaceError((*field, "file"), "it is missing. Name a CSV, Parquet or .smi file.")
-    for name in ("columns", "exclude"):
+    for name in ("columns", "exclude", "molecules"):
         if mapping.get(name) is not None:
             if not isinstance(mapping[name], list | tuple):
                 raise SpaceError((*field, name), f"{mapping[name]!r} is not a list. Write it in brackets.")

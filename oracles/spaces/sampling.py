@@ -39,8 +39,22 @@ MAX_COMBINATIONS = 100_000
 STEPS_PER_DIMENSION = 20
 
 
-def check_feasible(parameters: Mapping[str, Parameter], constraints: Sequence[LinearConstraint]) -> None:
-    """Raise SpaceError when no candidate keeps all constraints (a mixed-integer linear program decides)."""
+def check_feasible(space: Parameters) -> None:
+    """Raise SpaceError when no candidate keeps all constraints.
+
+    A mixed-integer linear program decides on the linear ones; where there are others, random candidates have to keep
+    them all.
+    """
+    if space.linear:
+        _check_linear(space.parameters, space.linear)
+    if len(space.linear) < len(space.constraints) and not draw_distinct(space, 1, np.random.default_rng(0)):
+        shown = " and ".join(str(constraint) for constraint in space.constraints)
+        raise SpaceError(
+            ("constraints",), f"no random candidate satisfies {shown}. Loosen a constraint, or narrow the bounds."
+        )
+
+
+def _check_linear(parameters: Mapping[str, Parameter], constraints: Sequence[LinearConstraint]) -> None:
     from scipy.optimize import Bounds, milp
     from scipy.optimize import LinearConstraint as Rows
 
@@ -92,7 +106,7 @@ def draw_distinct(space: Parameters, n: int, rng: np.random.Generator) -> list[C
     if len(found) < n and cardinality is not None and cardinality <= MAX_ENUMERATED:
         return _enumerated(space, cardinality, n, rng)
     for _ in range(20):
-        if len(found) >= n or not space.constraints:
+        if len(found) >= n or not space.linear:
             break
         columns = _hit_and_run_columns(space, n - len(found), rng)
         _collect(space, columns, _satisfying(space, columns), found, n)
@@ -102,7 +116,7 @@ def draw_distinct(space: Parameters, n: int, rng: np.random.Generator) -> list[C
 def _has_continuous_equality(space: Parameters) -> bool:
     return any(
         constraint.op == "==" and any(space.parameters[name].cardinality is None for name in constraint.coefficients)
-        for constraint in space.constraints
+        for constraint in space.linear
     )
 
 
@@ -146,7 +160,7 @@ _POINT = _Polytope(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
 
 def _hit_and_run_columns(space: Parameters, n: int, rng: np.random.Generator) -> Columns:
     """`n` rows that keep all constraints; unconstrained parameters are drawn on their own."""
-    constrained = sorted({name for constraint in space.constraints for name in constraint.coefficients})
+    constrained = sorted({name for constraint in space.linear for name in constraint.coefficients})
     continuous = [name for name in constrained if space.parameters[name].cardinality is None]
     discrete = [name for name in constrained if name not in continuous]
     columns = {name: parameter.draw(n, rng) for name, parameter in space.parameters.items()}
@@ -178,7 +192,7 @@ def _polytopes(
     for combination in itertools.product(*choices):
         fixed = dict(zip(discrete, (float(value) for value in combination), strict=True))
         if not continuous:
-            polytope = _POINT if all(constraint.satisfied(fixed) for constraint in space.constraints) else None
+            polytope = _POINT if all(constraint.satisfied(fixed) for constraint in space.linear) else None
         else:
             polytope = _polytope(space, continuous, fixed)
         if polytope is not None:
@@ -194,7 +208,7 @@ def _polytope(space: Parameters, names: list[str], fixed: Mapping[str, float]) -
     low = np.array([p.low for p in parameters if isinstance(p, Real)])
     high = np.array([p.high for p in parameters if isinstance(p, Real)])
     rows, bounds, equal_rows, equal_bounds = [np.eye(len(names)), -np.eye(len(names))], [high, -low], [], []
-    for constraint in space.constraints:
+    for constraint in space.linear:
         row = np.array([constraint.coefficients.get(name, 0.0) for name in names])
         bound = constraint.bound - sum(constraint.coefficients.get(name, 0.0) * value for name, value in fixed.items())
         if constraint.op == "==":

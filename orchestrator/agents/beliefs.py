@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from theoros.db.records import CandidateRecord, DecisionRecord, EvaluationRecord, LabelRecord, PredictionRecord
 from theoros.models.contract import Choice, Dataset, Point
 from theoros.oracles.candidate import Candidate
+from theoros.orchestrator.ledger import NOT_ITS_FAULT
 from theoros.orchestrator.plan import Plan
 from theoros.workers.memory import Labelled, Labels, News
 
@@ -25,11 +26,18 @@ def to_record(candidate: Candidate) -> CandidateRecord:
     return CandidateRecord(candidate.hash, candidate.kind, dict(candidate.data), candidate.text)
 
 
-def dataset(labels: Sequence[LabelRecord], outputs: tuple[str, ...]) -> Dataset:
-    """Labels as a surrogate sees them; an output that a label lacks is NaN."""
+def history(
+    labels: Sequence[LabelRecord], evaluations: Iterable[EvaluationRecord], outputs: tuple[str, ...]
+) -> tuple[Dataset, list[int]]:
+    """Labels, and failures among `evaluations`, as a surrogate sees them, with the numbers of their evaluations."""
+    failed = [
+        Labelled(e.sequence, Point(to_candidate(e.candidate), e.fidelity), ())
+        for e in evaluations
+        if e.state == "abandoned" and e.failure_class not in NOT_ITS_FAULT
+    ]
     memory = Labels(outputs)
-    memory.learn(News(0, [labelled(label, outputs) for label in labels]))
-    return memory.dataset(None)[0]
+    memory.learn(News(0, [*(labelled(label, outputs) for label in labels), *failed]))
+    return memory.dataset(None)
 
 
 def labelled(label: LabelRecord, outputs: tuple[str, ...]) -> Labelled:

@@ -8,7 +8,7 @@ from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import EvaluationEnded, ModelUpdated, Notice, Started
-from theoros.orchestrator.gateway import Gateway
+from theoros.orchestrator.gateway import Gateway, LabelReader
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers.memory import Labelled
@@ -36,7 +36,10 @@ class Learner(Agent):
         self._checks, self._version = checks, version
         self._labels = gateway.reader() if plan.acquisition != "random" else None
         self._log: list[Labelled] = []
+        self._known: dict[int, bool] = {}  # numbers of the evaluations in the log: whether there is a label
         self._label_ids: dict[int, int] = {}
+        self._n_labels = 0
+        self._failures = 0  # of the ledger's that are in the log
         self._newest = 0
         self._belief: Any = None
         self._learned: frozenset[int] = frozenset()
@@ -56,20 +59,35 @@ class Learner(Agent):
 
     async def _learn(self, horizon: int | None) -> None:
         assert self._labels is not None
-        for label in await self._labels.new():
-            self._log.append(labelled(label, self._plan.problem.outputs))
-            self._label_ids[label.sequence] = label.label_id
-            self._newest = max(self._newest, label.sequence)
+        await self._read(self._labels)
         if horizon is None and self._plan.strict:
             horizon = self._resumed_horizon()
         reached = horizon if horizon is not None else self._newest
         last = min(reached, self._plan.initial_decisions) if self._plan.spec.train_once else reached
-        n = len(self._log) if last >= self._newest else sum(label.sequence <= last for label in self._log)
-        if n >= self._plan.first_fit and n != len(self._learned):
+        entries, n = len(self._known), self._n_labels
+        if last < self._newest:
+            kept = [has_label for sequence, has_label in self._known.items() if sequence <= last]
+            entries, n = len(kept), sum(kept)
+        if n >= self._plan.first_fit and entries != len(self._learned):
             await self._fit(n, last)
         self.bus.publish(
             ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
         )
+
+    async def _read(self, reader: LabelReader) -> None:
+        """Take in the labels, and the failures that may be the candidates' own, that have come."""
+        for label in await reader.new():
+            self._log.append(labelled(label, self._plan.problem.outputs))
+            self._n_labels += not self._known.get(label.sequence, False)
+            self._known[label.sequence] = True
+            self._label_ids[label.sequence] = label.label_id
+            self._newest = max(self._newest, label.sequence)
+        failed = self._db.ledger.failed[self._failures :]
+        self._failures += len(failed)
+        for sequence, point in failed:
+            self._log.append(Labelled(sequence, point, ()))
+            self._known.setdefault(sequence, False)
+            self._newest = max(self._newest, sequence)
 
     def _resumed_horizon(self) -> int:
         """Where the strict schedule stands after a resume: before the first evaluation that has not ended."""
@@ -85,7 +103,7 @@ class Learner(Agent):
         scores = score(self._checks)
         self._last_seconds = report.seconds
         self._last_error = next(
-            (s.value for s in scores if s.output == self._plan.problem.objective and s.metric == "rmse"), None
+            (s.value for s in scores if s.output == self._plan.problem.objective.output and s.metric == "rmse"), None
         )
         checks = [CheckRecord(self._label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks]
         await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))

@@ -120,7 +120,7 @@ class Selector(Agent):
         if model is None or model.belief is None:
             return False
         spec = self._plan.spec
-        return spec.train_once or labels - len(model.sequences) <= self._n_slots + self._margin
+        return spec.train_once or self._db.ledger.unlearned(model.sequences) <= self._n_slots + self._margin
 
     def _model_for(self, horizon: int | None) -> ModelUpdated | None:
         """The latest model; on the strict schedule the first that has learned all up to `horizon`, if there is one."""

@@ -129,10 +129,13 @@ class Steward(Agent):
         for label in await self._labels.new():
             self._best.add(label)
         best = self._best.value
-        if best is None:
-            return
-        if rules.target is not None and (best >= rules.target if self._plan.problem.maximize else best <= rules.target):
+        if best is not None and rules.target is not None and self._plan.problem.objective.reached(best, rules.target):
             self._stop(f"the target {rules.target:g} is reached: {best:.6g}")
         window = rules.stagnation
-        if window is not None and self._best.n > max(window, self._plan.initial) and self._best.since >= window:
+        if (
+            window is not None
+            and self._best.front
+            and self._best.n > max(window, self._plan.initial)
+            and self._best.since >= window
+        ):
             self._stop(f"no better label among the last {window}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from theoros.orchestrator.cli import database, doctor, oracles, reading, running
+from theoros.orchestrator.cli import database, doctor, explain, oracles, reading, running, simulate
 
 app = typer.Typer(
     help="Theoros: active learning for scientists whose samples are expensive to label.",
@@ -19,6 +19,8 @@ app.command("status")(reading.status)
 app.command("show")(reading.show)
 app.command("top")(reading.top)
 app.command("plot")(reading.plot)
+app.command("explain")(explain.explain)
+app.command("simulate")(simulate.simulate)
 app.command("query")(database.query)
 app.command("export")(database.export)
 app.command("doctor")(doctor.doctor)

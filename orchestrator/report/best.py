@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from theoros.db import Store, overview
+from theoros.db.records import LabelRecord, PredictionRecord
+from theoros.models.pareto import ranks
 from theoros.orchestrator.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -20,9 +25,10 @@ def scorecard(store: Store, campaign: str) -> Scorecard:
 def best_labels(store: Store, campaign: str, n: int = 10) -> pd.DataFrame:
     """The `n` best feasible labels at the target fidelity, the best first.
 
-    Columns: ``candidate``; the objective and the constrained outputs with their units; ``predicted`` and ``±``, the
-    objective's mean and standard deviation as the model saw it when the candidate was chosen (NaN where there was no
-    model); ``label``, the sequence number; ``cached``.
+    Columns: ``candidate``; the objectives and the constrained outputs with their units; ``predicted`` and ``±``, the
+    first objective's mean and standard deviation as the model saw it when the candidate was chosen (NaN where there was
+    no model); ``label``, the sequence number; ``cached``. With several objectives one more, ``front``: 1 for labels
+    that no other one is better than in everything, 2 for those that only these are, and so on.
     """
     import pandas as pd
 
@@ -35,12 +41,25 @@ def best_labels(store: Store, campaign: str, n: int = 10) -> pd.DataFrame:
 def best_rows(store: Store, campaign: str, n: int = 10) -> tuple[list[str], list[dict[str, object]]]:
     """The columns and rows of `best_labels`."""
     card = scorecard(store, campaign)
-    shown = list(dict.fromkeys((card.objective, *(c.output for c in card.constraints))))
+    outputs = (*(goal.output for goal in card.objectives), *(c.output for c in card.constraints))
+    shown = list(dict.fromkeys(outputs))
+    first = ["front", "candidate"] if card.several else ["candidate"]
     rows: list[dict[str, object]] = []
-    for label, beliefs in overview.best(store, campaign, card.ranking, n):
-        predicted = {belief.output: belief for belief in beliefs}.get(card.objective)
-        row: dict[str, object] = {"candidate": label.candidate.text}
+    best = _fronts(store, campaign, card, n) if card.several else overview.best(store, campaign, card.ranking, n)
+    levels = ranks(np.array([card.utilities(label) for label, _ in best])) if card.several and best else [0] * len(best)
+    for (label, beliefs), level in zip(best, levels, strict=True):
+        predicted = {belief.output: belief for belief in beliefs}.get(card.objective.output)
+        row: dict[str, object] = {"front": int(level) + 1, "candidate": label.candidate.text}
         row |= {card.name_of(output): float(label.values[output]) for output in shown}
         row |= {"predicted": predicted.mean if predicted else math.nan, "±": predicted.std if predicted else math.nan}
         rows.append(row | {"label": label.sequence, "cached": label.from_cache})
-    return ["candidate", *(card.name_of(output) for output in shown), "predicted", "±", "label", "cached"], rows
+    return [*first, *(card.name_of(output) for output in shown), "predicted", "±", "label", "cached"], rows
+
+
+def _fronts(
+    store: Store, campaign: str, card: Scorecard, n: int
+) -> list[tuple[LabelRecord, Sequence[PredictionRecord]]]:
+    """The first `n` labels by front, with what was believed of them; it reads all labels of the campaign."""
+    believed = store.predictions(campaign)
+    ranked = card.ranked(store.label_records(campaign))[:n]
+    return [(label, believed.get(label.evaluation_id, ())) for label in ranked]

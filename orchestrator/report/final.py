@@ -11,6 +11,7 @@ from rich.table import Table
 
 from theoros.db import Store, overview
 from theoros.orchestrator.report.best import best_labels, scorecard
+from theoros.orchestrator.report.hypervolume import hypervolume_so_far, reference
 from theoros.orchestrator.report.plots import controls_of, plot_campaign
 
 if TYPE_CHECKING:
@@ -82,16 +83,21 @@ def _cell(value: object) -> str:
 def compare(store: Store, campaign: str, control: str) -> str:
     """One sentence: what the control found at the same cost, and when the campaign had found as good."""
     card = scorecard(store, campaign)
-    own, other = (card.best_so_far(store.label_records(name)) for name in (campaign, control))
-    own, other = [x for x in own if x == x], [x for x in other if x == x]
-    if not own or not other:
+    own, other = (store.label_records(name) for name in (campaign, control))
+    if card.several:
+        start = reference(card, [*own, *other])
+        ours, theirs = (hypervolume_so_far(card, labels, start) for labels in (own, other))
+    else:
+        ours, theirs = ([x for x in card.best_so_far(labels) if x == x] for labels in (own, other))
+    if not ours or not theirs:
         return f"{control} found nothing feasible."
-    unit = card.units.get(card.objective, "")
-    reached = next(
-        (i for i, x in enumerate(own, start=1) if (x >= other[-1] if card.maximize else x <= other[-1])), None
-    )
+    what = "hypervolume" if card.several else "best"
+    unit = "" if card.several else f" {card.units.get(card.objective.output, '')}".rstrip()
+    worse = (lambda x: x < theirs[-1]) if card.several else (lambda x: card.objective.better(theirs[-1], x))
+    reached = next((i for i, x in enumerate(ours, start=1) if not worse(x)), None)
     text = (
-        f"{control}: best {other[-1]:.5g} {unit} in {len(other)} labels; {campaign}: {own[-1]:.5g} {unit} in {len(own)}"
+        f"{control}: {what} {theirs[-1]:.5g}{unit} in {len(theirs)} labels; "
+        f"{campaign}: {ours[-1]:.5g}{unit} in {len(ours)}"
     )
     return text + (f", and as good as the control's best after {reached}." if reached else ".")
 
@@ -99,9 +105,9 @@ def compare(store: Store, campaign: str, control: str) -> str:
 def print_model(console: Console, store: Store, campaign: str) -> None:
     """The last model version's error and calibration on labels that it had not seen."""
     version, card = overview.last_model(store, campaign), scorecard(store, campaign)
-    scores = {s.metric: s for s in version.scores if s.output == card.objective} if version else {}
+    scores = {s.metric: s for s in version.scores if s.output == card.objective.output} if version else {}
     if "rmse" in scores:
-        n, unit = scores["rmse"].n, card.units.get(card.objective, "")
+        n, unit = scores["rmse"].n, card.units.get(card.objective.output, "")
         console.print(
             f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
             f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theoros.db import Store, overview
+from theoros.models.pareto import non_dominated
 from theoros.orchestrator.report.best import scorecard
+from theoros.orchestrator.report.hypervolume import hypervolume_so_far, reference
 from theoros.orchestrator.scorecard import Scorecard
 
 if TYPE_CHECKING:
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
     """Draw all plots that the campaign has data for into `folder` and return their paths.
 
-    ``progress.png`` (best so far over cost, controls beside it), ``predictions.png`` (predicted against observed, each
-    predicted before its label was seen) and ``calibration.png``; for molecules ``molecules.png``, the best ones drawn.
+    ``progress.png`` (best so far, or the hypervolume, over cost, controls beside it), ``predictions.png`` (predicted
+    against observed, each predicted before its label was seen) and ``calibration.png``; for molecules
+    ``molecules.png``, the best ones drawn; for several objectives ``front.png``, the first two of them.
     """
     import matplotlib as mpl
 
@@ -28,11 +31,13 @@ def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
     paths = [_progress(store, campaign, folder / "progress.png")]
     checks = store.checks(campaign)
     card = scorecard(store, campaign)
-    own = checks[checks["output"] == card.objective] if len(checks) else checks
+    own = checks[checks["output"] == card.objective.output] if len(checks) else checks
     if len(own) >= 3:
         mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
         paths.append(_predictions(card, own, folder / "predictions.png"))
         paths.append(_calibration(mean, std, observed, folder / "calibration.png"))
+    if card.several:
+        paths.append(_front(store, campaign, card, folder / "front.png"))
     if (grid := _molecules(store, campaign, folder / "molecules.png")) is not None:
         paths.append(grid)
     return paths
@@ -62,20 +67,25 @@ def _save(figure: Any, path: Path) -> Path:
 def _progress(store: Store, campaign: str, path: Path) -> Path:
     card = scorecard(store, campaign)
     figure, axes = _figure()
-    for name in (campaign, *controls_of(store, campaign)):
-        labels = store.label_records(name)
+    names = (campaign, *controls_of(store, campaign))
+    found = {name: store.label_records(name) for name in names}
+    start = reference(card, [label for labels in found.values() for label in labels]) if card.several else None
+    for name, labels in found.items():
         if card.goal == "learn":
-            _error_curve(store, name, card.objective, axes)
+            _error_curve(store, name, card.objective.output, axes)
             continue
-        spent, series, cost = [], card.best_so_far(labels), 0.0
+        series = card.best_so_far(labels) if start is None else hypervolume_so_far(card, labels, start)
+        spent, cost = [], 0.0
         for label in labels:
             cost += card.cost_table[label.fidelity]
-            if card.value(label) is not None:
+            if card.utilities(label) is not None:
                 spent.append(cost)
         style = {"lw": 2} if name == campaign else {"lw": 1.5, "ls": "--"}
         axes.step(spent, series, where="post", label=name, **style)
     axes.set_xlabel(f"cost (labels at {card.target!r})" if card.goal != "learn" else "labels")
-    axes.set_ylabel(f"best {card.name_of(card.objective)}" if card.goal != "learn" else f"error of {card.objective}")
+    objective = card.objective.output
+    best = "hypervolume" if card.several else f"best {card.name_of(objective)}"
+    axes.set_ylabel(best if card.goal != "learn" else f"error of {objective}")
     axes.legend()
     return _save(figure, path)
 
@@ -87,6 +97,28 @@ def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
         axes.plot(*zip(*points, strict=True), label=name)
 
 
+def _front(store: Store, campaign: str, card: Scorecard, path: Path) -> Path:
+    """All labels by the first two objectives, and those that no other is better than (in all objectives)."""
+    labels = [label for label in store.label_records(campaign) if card.utilities(label) is not None]
+    x, y = (
+        np.array([float(label.values[goal.output]) for label in labels], dtype=np.float64)
+        for goal in card.objectives[:2]
+    )
+    kept = np.array([card.feasible(label) for label in labels], dtype=bool)
+    best = np.zeros(len(labels), dtype=bool)
+    if kept.any():
+        best[kept] = non_dominated(np.array([card.utilities(label) for label in labels])[kept])
+    figure, axes = _figure(5.2, 4.4)
+    if not kept.all():
+        axes.scatter(x[~kept], y[~kept], s=14, c="0.8", label="not feasible")
+    axes.scatter(x[kept & ~best], y[kept & ~best], s=16, c="tab:blue", alpha=0.6, label="feasible")
+    axes.scatter(x[best], y[best], s=36, c="tab:red", label="front")
+    axes.set_xlabel(card.name_of(card.objectives[0].output))
+    axes.set_ylabel(card.name_of(card.objectives[1].output))
+    axes.legend()
+    return _save(figure, path)
+
+
 def _predictions(card: Scorecard, checks: pd.DataFrame, path: Path) -> Path:
     figure, axes = _figure(4.6, 4.4)
     for fidelity, own in checks.groupby("fidelity"):
@@ -95,7 +127,7 @@ def _predictions(card: Scorecard, checks: pd.DataFrame, path: Path) -> Path:
         )
     ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
     axes.plot(ends, ends, "k--", lw=1)
-    axes.set_xlabel(f"observed {card.name_of(card.objective)}")
+    axes.set_xlabel(f"observed {card.name_of(card.objective.output)}")
     axes.set_ylabel("predicted before it was seen (90 % interval)")
     if len(card.fidelities) > 1:
         axes.legend()
@@ -119,15 +151,18 @@ def _calibration(mean: Any, std: Any, observed: Any, path: Path) -> Path:
 def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | None:
     """Draw the best molecules with their values; None when the candidates are no molecules."""
     card = scorecard(store, campaign)
-    best = overview.best(store, campaign, card.ranking, n)
-    labels = [label for label, _ in best if label.candidate.kind == "molecule"]
+    if card.several:
+        best = card.ranked(store.label_records(campaign))[:n]
+    else:
+        best = [label for label, _ in overview.best(store, campaign, card.ranking, n)]
+    labels = [label for label in best if label.candidate.kind == "molecule"]
     if not labels:
         return None
     from rdkit import Chem
     from rdkit.Chem import Draw
 
     molecules = [Chem.MolFromSmiles(label.candidate.data["smiles"]) for label in labels]
-    unit = card.units.get(card.objective, "")
+    unit = card.units.get(card.objective.output, "")
     legends = [f"{i}. {card.value(label):.4g} {unit}" for i, label in enumerate(labels, start=1)]
     draw: Any = Draw.MolsToGridImage
     image = draw(molecules, molsPerRow=4, subImgSize=(260, 220), legends=legends, returnPNG=True)

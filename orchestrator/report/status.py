@@ -50,7 +50,7 @@ def status_rows(store: Store) -> list[dict[str, object]]:
         rows.append(
             {
                 "campaign": record.name,
-                "goal": f"{record.goal} {card.objective}",
+                "goal": card.wishes,
                 "state": record.state,
                 "evaluations": _counts(progress),
                 "cost": round(float(progress.cost), 2),
@@ -71,9 +71,7 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     record, card = store.campaign(name), scorecard(store, name)
     progress, pulse = store.progress(name, card.cost_table), overview.pulse(store, name)
     reason = f" ({record.stop_reason})" if record.stop_reason else ""
-    console.print(
-        headed(name, f": {record.goal} {card.name_of(card.objective)}; {record.state}{reason}"), soft_wrap=True
-    )
+    console.print(headed(name, f": {card.wishes}; {record.state}{reason}"), soft_wrap=True)
     lines = [f"subject to {c.output} {c.op} {c.bound:g} {card.units[c.output]}" for c in card.constraints]
     for fidelity in card.fidelities:
         counts = ", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n)

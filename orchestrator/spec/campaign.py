@@ -54,8 +54,9 @@ class Budget(_Frozen):
 class StopRules(_Frozen):
     """Reasons to end before the budget is spent.
 
-    `target`: the objective has reached this value. `stagnation`: so many labels at the target fidelity without a new
-    best. `error`: the model's root mean square error on labels that it had not seen is below this.
+    `target`: the objective has reached this value (where it is to match one: has come this near). `stagnation`: so many
+    labels at the target fidelity without a new best, or with several objectives without one that joins the front.
+    `error`: the model's root mean square error on labels that it had not seen is below this.
     """
 
     target: float | None = None

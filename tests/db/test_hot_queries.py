@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from theoros.db import Store, campaigns, overview, pulse, tallies
 from theoros.db.ranking import Ranking
 
-RANKING = Ranking("y", True, "high", (("y", "<=", 9000.0),))
+RANKING = Ranking("y", "maximize", "high", (("y", "<=", 9000.0),))
 
 MANY, CAMPAIGNS, FEW, WAITING = 20_000, 100, 10, 50
 ALL = MANY + CAMPAIGNS * FEW
@@ -126,7 +126,6 @@ def claim_and_answer(store: Store) -> None:
 QUERIES = {
     "claim, start, answer, fail": claim_and_answer,
     "count": lambda store: store.count("big", ["queued"]),
-    "next sequence": lambda store: store.next_sequence("big"),
     "progress": lambda store: store.progress("big", {"high": 1.0}),
     "the best": lambda store: overview.best(store, "big", RANKING, 10),
     "pulse": lambda store: overview.pulse(store, "big"),
@@ -198,8 +197,6 @@ def test_the_counts_are_right(full, make):
     assert full.count("small", ["queued"]) == WAITING
     assert full.count("small", ["queued", "done"]) == WAITING + FEW
     assert full.count("small", []) == 0
-    assert full.next_sequence("small") == FEW + WAITING + 1
-    assert full.next_sequence("big") == MANY + WAITING + 1
 
 
 def test_a_scan_is_recognised(full):

@@ -19,7 +19,6 @@ def test_a_campaign_asks_for_a_candidate_and_fidelity_once(store, work):
     (other,) = work.ask(1, fidelity="low")
     assert first.evaluation_id == again.evaluation_id == later.evaluation_id != other.evaluation_id
     assert [record.sequence for record in store.evaluations(work.name)] == [1, 2]
-    assert store.seen(work.name) == {("hash1", "high"), ("hash1", "low")}
 
 
 def test_evaluations_come_back_in_the_order_in_which_they_were_decided(store, work):
@@ -184,7 +183,6 @@ def test_a_cancelled_evaluation_takes_no_answer(store, work, make):
 def test_what_was_cancelled_can_be_decided_again(store, work, make):
     work.ask(1)
     store.cancel(work.name)
-    assert store.seen(work.name) == set()
     (again,) = work.ask(1)
     assert (again.state, again.sequence) == ("queued", 2)
     assert [record.state for record in store.evaluations(work.name)] == ["cancelled", "queued"]

@@ -32,6 +32,8 @@ APPEND_ONLY = (
     "DELETE FROM evaluations",
     "UPDATE decisions SET reason = ''",
     "DELETE FROM events",
+    "UPDATE cards SET kind = ''",
+    "DELETE FROM cards",
     "UPDATE model_versions SET message = ''",
     "DELETE FROM campaigns",
 )

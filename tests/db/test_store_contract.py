@@ -152,7 +152,6 @@ def test_an_empty_campaign_has_empty_answers(store, campaign):
     progress = store.progress(campaign, {})
     assert (progress.counts, progress.cost, progress.active_seconds) == ({}, 0.0, 0.0)
     assert store.label_records(campaign) == store.evaluations(campaign) == store.model_versions(campaign) == []
-    assert store.seen(campaign) == set()
     assert store.claim(campaign, worker="w") == []
     for frame in (store.labels(campaign), store.labels(campaign, wide=False), store.decisions(campaign)):
         assert frame.empty

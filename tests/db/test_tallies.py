@@ -23,7 +23,7 @@ from theoros.db.schema import Tally
 from theoros.db.store import Store
 
 NAME = "machine"
-UP = Ranking("y", True, "high")
+UP = Ranking("y", "maximize", "high")
 
 
 def keep(store: Store, name: str, ranking: Ranking = UP, every: int = 1) -> bool:
@@ -58,7 +58,7 @@ class TalliedMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 4), claimed=st.integers(0, 4))
     def ask(self, count, claimed):
-        first = self.store.next_sequence(NAME)
+        first = len(self.store.evaluations(NAME)) + 1
         self.store.enqueue(NAME, [Make.decision(first + i) for i in range(count)], required_outputs=["y"])
         if claimed:
             self.tokens += [claim.token for claim in self.store.claim(NAME, worker="w", limit=claimed)]
@@ -83,10 +83,10 @@ class TalliedMachine(RuleBasedStateMachine):
     def cancel(self, which):
         self.store.cancel(NAME, which)
 
-    @rule(every=st.integers(1, 3), maximize=st.booleans())
-    def tally(self, every, maximize):
+    @rule(every=st.integers(1, 3), sense=st.sampled_from(["maximize", "minimize", "match"]))
+    def tally(self, every, sense):
         before = covered(self.store, NAME).sequence
-        kept = keep(self.store, NAME, Ranking("y", maximize, "high"), every)
+        kept = keep(self.store, NAME, Ranking("y", sense, "high", target=2.5), every)
         assert covered(self.store, NAME).sequence - before >= (every if kept else 0)
 
     @invariant()
@@ -104,7 +104,7 @@ class TalliedMachine(RuleBasedStateMachine):
         every = sorted(float(label.values["y"]) for label in self.store.label_records(NAME))
         for n in (1, 2, 3):
             assert values(self.store, NAME, UP, n) == every[::-1][:n]
-            assert values(self.store, NAME, Ranking("y", False, "high"), n) == every[:n]
+            assert values(self.store, NAME, Ranking("y", "minimize", "high"), n) == every[:n]
 
 
 TestTalliedMachine = TalliedMachine.TestCase
@@ -174,7 +174,7 @@ def test_the_best_keep_all_bounds_at_the_fidelity_that_counts(work, store, make,
     gaps = (1.0, 4.0, 5.0, 3.9, 6.0)
     answer_all(work, store, make, *({"value": float(y), "gap": gap} for y, gap in enumerate(gaps)))
     answer_all(work, store, make, {"value": 99.0, "gap": 5.0})
-    ranking = Ranking("y", True, "high", (("gap", ">=", 4.0), ("gap", "<=", 5.5)))
+    ranking = Ranking("y", "maximize", "high", (("gap", ">=", 4.0), ("gap", "<=", 5.5)))
     if tallied:
         assert keep(store, work.name, ranking)
         assert covered(store, work.name).best == (Standing(2.0, 3, 3), Standing(1.0, 2, 2))

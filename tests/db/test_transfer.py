@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from theoros.db import (
     AnswerRecord,
     CandidateRecord,
+    CardRecord,
     CheckRecord,
     DecisionRecord,
     ModelVersionRecord,
@@ -71,7 +72,8 @@ def fill(store: Store, make) -> None:
     version = ModelVersionRecord(1, "gp", 3, 7, 0.25, hyperparameters=hyperparameters, scores=scores, checks=checks)
     store.add_model_version("reactor", version)
     store.add_event("reactor", "note", "a\x00b", {"k": [1, 2.5]})
-    ranking = Ranking("y", True, "high")
+    store.add_card("reactor", CardRecord("sensitivities", {"x": [0.1, 2]}, 1))
+    ranking = Ranking("y", "maximize", "high")
     store._write(lambda c: tallies.keep(c, campaigns.identify(c, "reactor", lock=True), ranking, every=1))
     store.release("reactor", token)
 

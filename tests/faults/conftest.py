@@ -3,15 +3,18 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
-from theoros.db import CampaignNotFound, Store
+from tests.faults.postgres import Server
+from theoros.db import CampaignNotFound, Store, patience
 from theoros.db.errors import DatabaseNotFound
 
 HERE = Path(__file__).parent
@@ -94,3 +97,31 @@ def make_home(tmp_path: Path) -> Iterator[Callable[[dict[str, Any], str], Home]]
     yield make
     for home in made:
         home.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A database server for the tests of one file."""
+    with tempfile.TemporaryDirectory(prefix="theoros-away-", ignore_cleanup_errors=True) as folder:
+        running = Server(folder)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a database looks again soon."""
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(patience, "WORTH_TELLING", 0.5)
+
+
+@pytest.fixture
+def store(server: Server, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A database of its own on that server, with a campaign."""
+    name = f"d{abs(hash(request.node.nodeid))}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    with Store(server.url.replace("/postgres?", f"/{name}?"), artifacts="unused") as opened:
+        opened.create_campaign("reactor", goal="optimize", spec={}, seed=7)
+        yield opened

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.objective import Objective
 from theoros.oracles.spaces import Categorical, Integer, Library, Molecules, Ordinal, Parameters, Real
 
 SMILES = [
@@ -76,7 +77,8 @@ def make_problem():
     """Build a problem whose first output is the objective."""
 
     def make(space, *, goal="optimize", outputs=("y",), maximize=True, fidelities=("truth",), costs=(1.0,), **more):
-        return Problem(goal, space, outputs, outputs[0], maximize, fidelities, costs, **more)
+        objectives = more.pop("objectives", None) or (Objective(outputs[0], "maximize" if maximize else "minimize"),)
+        return Problem(goal, space, outputs, objectives, fidelities, costs, **more)
 
     return make
 

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theoros.models.encoders import FingerprintEncoder, ParameterEncoder, TableEncoder, encoder_for
+from theoros.models.encoders import ParameterEncoder, TableEncoder, encoder_for
+from theoros.models.fingerprints import FingerprintEncoder
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Integer, Parameters, Real
 
@@ -114,7 +115,42 @@ def test_composition_is_blind_to_how_atoms_hang_together_and_environments_are_no
     """Propan-1-ol and propan-2-ol are made of the same parts."""
     encoder = FingerprintEncoder()
     one, two, other = encoder.encode([Candidate("molecule", {"smiles": s}) for s in ("CCCO", "CC(C)O", "CCCS")])
-    (start, end), (first, last) = encoder.blocks
+    (start, end), (first, last), *_ = encoder.blocks
     assert torch.equal(one[start:end], two[start:end])
     assert not torch.equal(one[start:end], other[start:end])
     assert not torch.equal(one[first:last], two[first:last])
+
+
+def test_a_block_without_columns_is_left_out(smiles_candidates):
+    alone, all_four = FingerprintEncoder(composition=0, pairs=0, levels=0), FingerprintEncoder()
+    assert alone.blocks == ((0, 4096),)
+    first, end = all_four.blocks[1]
+    assert torch.equal(alone.encode(smiles_candidates), all_four.encode(smiles_candidates)[:, first:end])
+
+
+def test_pairs_tell_how_far_apart_two_groups_sit_where_environments_do_not():
+    """Two long diamines whose groups are alike and whose chains differ by one link in the middle."""
+    near, far = (Candidate("molecule", {"smiles": f"N{'C' * n}N"}) for n in (10, 11))
+    encoder = FingerprintEncoder()
+    one, other = encoder.encode([near, far])
+    shares = [
+        float((one[a:b] * other[a:b]).sum() / torch.maximum(one[a:b], other[a:b]).sum()) for a, b in encoder.blocks[1:3]
+    ]
+    assert shares[1] < shares[0]
+
+
+def test_the_similarity_of_descriptors_depends_on_their_distance_alone(smiles_candidates):
+    from rdkit import Chem
+
+    from theoros.models.descriptors import RANGES, descriptors
+
+    fine = FingerprintEncoder(composition=0, columns=0, pairs=0, levels=1024)
+    bits = fine.encode(smiles_candidates[:20])
+    table = np.array([descriptors(Chem.MolFromSmiles(c.data["smiles"])) for c in smiles_candidates[:20]])
+    low, high = np.array(list(RANGES.values())).T
+    distance = np.abs((table[:, None] - table[None]) / (high - low)).mean(2)
+    both = bits @ bits.T
+    similarity = both / (2 * bits.sum(1)[0] - both)
+    assert (table >= low).all()
+    assert (table <= high).all()
+    assert np.allclose(similarity, (1 - distance) / (1 + distance), atol=2e-3)

@@ -11,7 +11,7 @@ import pytest
 
 from theoros.models.checks import check_surrogate
 from theoros.models.contract import Dataset, Point
-from theoros.models.surrogates import fitting
+from theoros.models.surrogates import fitting, marginal
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 from theoros.oracles.spaces import Parameters, Real
 
@@ -178,6 +178,7 @@ class TestWhenFitsFail:
         def fail(*args, **kwargs):
             raise RuntimeError("the matrix is not positive definite")
 
+        monkeypatch.setattr(marginal, "minimize", fail)
         monkeypatch.setattr(fitting, "fit_gpytorch_mll_scipy", fail)
 
     def test_without_a_previous_model_the_prior_stands_in_and_says_so(self, problem, dataset, broken):
@@ -207,7 +208,7 @@ class TestWhenFitsFail:
         assert "previous version is kept" in model.message
 
     def test_one_failure_is_mended_by_another_start(self, problem, dataset, monkeypatch):
-        real, calls = fitting.fit_gpytorch_mll_scipy, []
+        real, calls = marginal.minimize, []
 
         def fail_once(*args, **kwargs):
             calls.append(1)
@@ -215,7 +216,7 @@ class TestWhenFitsFail:
                 raise RuntimeError("singular")
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(fitting, "fit_gpytorch_mll_scipy", fail_once)
+        monkeypatch.setattr(marginal, "minimize", fail_once)
         model = GaussianProcess().fit(problem, dataset, seed=0)
         assert not model.fell_back
         assert "singular" in model.message

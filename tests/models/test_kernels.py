@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
-from theoros.models.encoders import FingerprintEncoder
+from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
 from theoros.oracles.candidate import Candidate
 
@@ -26,6 +26,16 @@ def test_tanimoto_on_thermometer_bits_is_rdkits_tanimoto_on_morgan_counts(smiles
     expected = np.array([DataStructs.BulkTanimotoSimilarity(fp, counts) for fp in counts])
     wide = FingerprintEncoder(columns=2**18)  # wide enough that no two environments share a bit
     gram = TanimotoKernel()(environments(wide, smiles_candidates)).to_dense().numpy()
+    assert np.allclose(gram, expected, atol=1e-12)
+
+
+def test_tanimoto_on_the_block_of_pairs_is_rdkits_tanimoto_on_counts_of_atom_pairs(smiles_candidates):
+    generator = rdFingerprintGenerator.GetAtomPairGenerator()
+    paired = [c for c in smiles_candidates if c.data["smiles"] != "C"]  # two molecules without pairs are alike to us
+    counts = [generator.GetSparseCountFingerprint(Chem.MolFromSmiles(c.data["smiles"])) for c in paired]
+    expected = np.array([DataStructs.BulkTanimotoSimilarity(fp, counts) for fp in counts])
+    wide = FingerprintEncoder(composition=0, columns=0, pairs=2**18, levels=0)
+    gram = TanimotoKernel()(wide.encode(paired)).to_dense().numpy()
     assert np.allclose(gram, expected, atol=1e-12)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theoros.models.contract import Dataset, OutcomeConstraint, Point, Problem
+from theoros.models.objective import Objective
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.workers import modelling
@@ -28,8 +29,7 @@ def problem(**changes) -> Problem:
         "goal": "optimize",
         "space": SPACE,
         "outputs": ("y",),
-        "objective": "y",
-        "maximize": True,
+        "objectives": (Objective("y"),),
         "fidelities": ("only",),
         "costs": (1.0,),
     }
@@ -61,14 +61,18 @@ def test_the_chance_to_beat_the_best_is_high_at_the_top_and_nil_where_the_model_
 
 def test_the_best_is_the_best_feasible_label_at_the_target(belief):
     _, model = belief
-    assert modelling.best_value(problem(), model.dataset) == pytest.approx(float(model.dataset.values.max()))
-    assert modelling.best_value(problem(maximize=False), model.dataset) == pytest.approx(
-        float(model.dataset.values.min())
+    assert modelling.best_utility(problem(), model.dataset) == pytest.approx(float(model.dataset.values.max()))
+    small, near = (Objective("y", "minimize"),), (Objective("y", "match", 0.4),)
+    assert modelling.best_utility(problem(objectives=small), model.dataset) == pytest.approx(
+        -float(model.dataset.values.min())
+    )
+    assert modelling.best_utility(problem(objectives=near), model.dataset) == pytest.approx(
+        -float(np.abs(model.dataset.values - 0.4).min())
     )
     bound = OutcomeConstraint("y", "<=", 0.5)
-    assert modelling.best_value(problem(constraints=(bound,)), model.dataset) < 0.5
+    assert modelling.best_utility(problem(constraints=(bound,)), model.dataset) < 0.5
     never = OutcomeConstraint("y", "<=", -1.0)
-    assert modelling.best_value(problem(constraints=(never,)), model.dataset) is None
+    assert modelling.best_utility(problem(constraints=(never,)), model.dataset) is None
 
 
 def test_a_constraint_that_cannot_hold_leaves_no_chance(belief):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from theoros.models.contract import ProposalRequest
-from theoros.models.encoders import thermometer_bits
+from theoros.models.fingerprints import thermometer_bits
 from theoros.models.proposers.genetic.crossover import crossover
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
 from theoros.models.proposers.screening import admissible

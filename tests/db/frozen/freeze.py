@@ -11,6 +11,7 @@ import numpy as np
 from theoros.db import (
     AnswerRecord,
     CandidateRecord,
+    CardRecord,
     CheckRecord,
     DecisionRecord,
     FailureRecord,
@@ -44,6 +45,7 @@ def fill(store: Store) -> None:
     scores, checks = (ScoreRecord("y", "rmse", 0.1, 1),), (CheckRecord(1, "y", 0.2, 0.05, 0.1),)
     store.add_model_version("frozen", ModelVersionRecord(1, "gp", 1, 7, 0.3, scores=scores, checks=checks))
     store.add_event("frozen", "note", "frozen", {"schema": HEAD})
+    store.add_card("frozen", CardRecord("sensitivities", {"x": {"total": 1.0}}, 1))
     store.create_labels_wide("frozen")
     store.release("frozen", owner)
     store.set_state("frozen", "paused", "frozen")

@@ -1,0 +1,168 @@
+"""Molecules as bits: fingerprints whose Tanimoto similarities are those of counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theoros.models.descriptors import RANGES, descriptors
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+
+
+@dataclass(frozen=True)
+class FingerprintEncoder:
+    """Molecules as blocks of bits, whose Tanimoto similarities are the MinMax similarities of counts.
+
+    A block has as many columns as its field says, and is left out when that is none:
+
+    - `composition`: what a molecule is made of, not how it hangs together;
+    - `columns`: its Morgan environments of up to `radius` bonds (Rogers & Hahn, J. Chem. Inf. Model. 50, 742 (2010),
+      doi:10.1021/ci100050t);
+    - `pairs`: its pairs of atoms with the distance between them (Carhart et al., J. Chem. Inf. Comput. Sci. 25, 64
+      (1985), doi:10.1021/ci00046a002), which tell size and shape;
+    - `levels`: its descriptors (`theoros.models.descriptors`), each in as many levels, with a column for every level
+      reached and one for every level not reached. So the similarity is a function of the distance alone,
+      ``(1 - d) / (1 + d)`` with ``d`` the mean difference of the descriptors in units of their ranges.
+
+    From a few labels composition and descriptors teach much, and environments little, since hardly any is seen twice.
+    """
+
+    radius: int = 3
+    columns: int = 4096
+    composition: int = 512
+    pairs: int = 4096
+    levels: int = 64
+
+    @property
+    def dimension(self) -> int:
+        """Number of bits."""
+        return sum(size for _, size in self._parts)
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """First and last-but-one column of each block."""
+        ends = np.cumsum([size for _, size in self._parts]).tolist()
+        return tuple((end - size, end) for (_, size), end in zip(self._parts, ends, strict=True))
+
+    @property
+    def categorical(self) -> tuple[int, ...]:
+        """None."""
+        return ()
+
+    def encode(self, candidates: Sequence[Candidate]) -> Tensor:
+        """Features ``n x d``, zeros and ones."""
+        features = torch.zeros(len(candidates), self.dimension, dtype=torch.float64)
+        for row, candidate in enumerate(candidates):
+            features[row, torch.from_numpy(_set_columns(str(candidate.data["smiles"]), self._parts))] = 1.0
+        return features
+
+    @property
+    def _parts(self) -> tuple[tuple[str, int], ...]:
+        """The blocks that have columns, by name."""
+        every = {
+            "composition": self.composition,
+            f"morgan{self.radius}": self.columns,
+            "pairs": self.pairs,
+            "levels": 2 * len(RANGES) * self.levels,
+        }
+        return tuple((name, size) for name, size in every.items() if size)
+
+
+@lru_cache(maxsize=200_000)
+def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32]:
+    """The set bits of a molecule's thermometer-encoded count-Morgan fingerprint, sorted.
+
+    Bit (environment, k) is set when the environment occurs at least k times, so that the overlap of two bit sets is
+    the sum of the counts' minima. Environments are hashed with their k into `columns` bits.
+    """
+    return _bits(_molecule(smiles), f"morgan{radius}", columns)
+
+
+@lru_cache(maxsize=50_000)
+def _set_columns(smiles: str, parts: tuple[tuple[str, int], ...]) -> NDArray[np.int64]:
+    """The columns that are one in all blocks, some 4 kB for a drug."""
+    molecule, first = _molecule(smiles), 0
+    found = [np.zeros(0, dtype=np.int64)]
+    for name, size in parts:
+        found.append(_bits(molecule, name, size).astype(np.int64) + first)
+        first += size
+    return np.concatenate(found)
+
+
+def _bits(molecule: Any, block: str, columns: int) -> NDArray[np.int32]:
+    """The set bits of one block: for every count k of it, one for each number up to k."""
+    if block == "levels":
+        return _levels(molecule, columns // (2 * len(RANGES)))
+    counts = _composition(molecule) if block == "composition" else _counted(molecule, block)
+    return np.array(sorted({_mix(key, k) % columns for key, count in counts.items() for k in range(count)}), np.int32)
+
+
+def _counted(molecule: Any, block: str) -> Mapping[int, int]:
+    found: Mapping[int, int] = _generator(block).GetSparseCountFingerprint(molecule).GetNonzeroElements()
+    return found
+
+
+def _composition(molecule: Any) -> Mapping[int, int]:
+    """Counts of elements, elements by hybridisation, hydrogens, ring atoms, and bonds by type and conjugation."""
+    counts: Counter[tuple[int, ...]] = Counter()
+    for atom in molecule.GetAtoms():
+        number = atom.GetAtomicNum()
+        counts[0, number] += 1
+        counts[1, number, int(atom.GetHybridization())] += 1
+        counts[(2,)] += atom.GetTotalNumHs()
+        counts[(3,)] += atom.IsInRing()
+    for bond in molecule.GetBonds():
+        counts[4, int(bond.GetBondType()), int(bond.GetIsConjugated())] += 1
+    return {_mix_all(key): count for key, count in counts.items()}
+
+
+def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
+    """The levels that each descriptor reaches, from the lowest, and those that it does not reach."""
+    step, found = np.arange(levels), []
+    for place, (number, (low, high)) in enumerate(zip(descriptors(molecule), RANGES.values(), strict=True)):
+        reached = round(levels * min(max((number - low) / (high - low), 0.0), 1.0))
+        found.append(2 * levels * place + np.where(step < reached, step, levels + step))
+    return np.concatenate(found).astype(np.int32)
+
+
+@lru_cache(maxsize=64)
+def _molecule(smiles: str) -> Any:
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
+    return molecule
+
+
+@lru_cache(maxsize=16)
+def _generator(block: str) -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    if block == "pairs":
+        return rdFingerprintGenerator.GetAtomPairGenerator()
+    return rdFingerprintGenerator.GetMorganGenerator(radius=int(block.removeprefix("morgan")))
+
+
+def _mix_all(key: tuple[int, ...]) -> int:
+    mixed = 0
+    for part in key:
+        mixed = _mix(mixed, part + 1)
+    return mixed
+
+
+def _mix(environment: int, k: int) -> int:
+    # SplitMix64: Morgan's identifiers are not spread evenly over the columns by themselves.
+    z = (environment * 0x9E3779B97F4A7C15 + k * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return z ^ z >> 31

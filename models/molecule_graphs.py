@@ -1,0 +1,136 @@
+"""Molecules as graphs: atoms and bonds by category, and many molecules as one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from theoros.oracles.failures import InvalidCandidate
+
+ELEMENTS = (1, 5, 6, 7, 8, 9, 14, 15, 16, 17, 35, 53)
+#: How many values each category of an atom has: element (the last one is any other), neighbours, charge, hydrogens,
+#: hybridisation, aromatic, in a ring, chirality.
+ATOM_SIZES = (len(ELEMENTS) + 1, 6, 5, 5, 4, 2, 2, 3)
+#: The same of a bond: type, conjugated, in a ring, stereo.
+BOND_SIZES = (5, 2, 2, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class MoleculeGraph:
+    """One molecule: categories of atoms ``a x 8`` and of bonds ``e x 4``, and the two atoms of each bond ``e x 2``."""
+
+    atoms: NDArray[np.uint8]
+    bonds: NDArray[np.uint8]
+    ends: NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False)
+class GraphBatch:
+    """Many molecules side by side.
+
+    `atoms` are one-hot categories ``a x sum(ATOM_SIZES)``; `bonds` those of directed bonds ``2e x sum(BOND_SIZES)``,
+    where bond ``i`` and bond ``i + e`` are the two directions of one. `source` and `target` are the atoms (2e) that a
+    directed bond leads from and to; `molecule` is the molecule (a) of each atom and `size` the number of atoms (n) of
+    each molecule.
+    """
+
+    atoms: Tensor
+    bonds: Tensor
+    source: Tensor
+    target: Tensor
+    molecule: Tensor
+    size: Tensor
+
+    @classmethod
+    def of(cls, smiles: Sequence[str], dtype: torch.dtype = torch.float32) -> GraphBatch:
+        """Put the molecules together; raises InvalidCandidate for a SMILES that RDKit can't read."""
+        graphs = [graph(text) for text in smiles]
+        sizes = np.array([len(one.atoms) for one in graphs], dtype=np.int64)
+        first = np.concatenate([[0], np.cumsum(sizes)])
+        ends = np.concatenate(
+            [one.ends.astype(np.int64) + start for one, start in zip(graphs, first, strict=False)]
+            or [np.zeros((0, 2), dtype=np.int64)]
+        )
+        bonds = _one_hot([one.bonds for one in graphs], BOND_SIZES, dtype)
+        return cls(
+            atoms=_one_hot([one.atoms for one in graphs], ATOM_SIZES, dtype),
+            bonds=torch.cat([bonds, bonds]),
+            source=torch.from_numpy(np.concatenate([ends[:, 0], ends[:, 1]])),
+            target=torch.from_numpy(np.concatenate([ends[:, 1], ends[:, 0]])),
+            molecule=torch.from_numpy(np.repeat(np.arange(len(graphs)), sizes)),
+            size=torch.from_numpy(sizes).to(dtype),
+        )
+
+    def to(self, device: torch.device) -> GraphBatch:
+        """The same graph on another device."""
+        names = ("atoms", "bonds", "source", "target", "molecule", "size")
+        return GraphBatch(*(getattr(self, name).to(device) for name in names))
+
+    def other_way(self, messages: Tensor) -> Tensor:
+        """Messages ``2e x h`` of the bonds that lead the other way."""
+        half = len(messages) // 2
+        return torch.cat([messages[half:], messages[:half]])
+
+
+@lru_cache(maxsize=200_000)
+def graph(smiles: str) -> MoleculeGraph:
+    """The graph of a molecule, some 500 bytes; raises InvalidCandidate for a SMILES that RDKit can't read."""
+    from rdkit import Chem
+
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
+    bonds = list(molecule.GetBonds())
+    return MoleculeGraph(
+        np.array([_atom(atom) for atom in molecule.GetAtoms()], dtype=np.uint8).reshape(-1, len(ATOM_SIZES)),
+        np.array([_bond(bond) for bond in bonds], dtype=np.uint8).reshape(-1, len(BOND_SIZES)),
+        np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in bonds], dtype=np.int16).reshape(-1, 2),
+    )
+
+
+def _atom(atom: Any) -> list[int]:
+    from rdkit.Chem import ChiralType, HybridizationType
+
+    number, hybrid = atom.GetAtomicNum(), atom.GetHybridization()
+    hybrids = (HybridizationType.SP, HybridizationType.SP2, HybridizationType.SP3)
+    turns = (ChiralType.CHI_TETRAHEDRAL_CW, ChiralType.CHI_TETRAHEDRAL_CCW)
+    return [
+        ELEMENTS.index(number) if number in ELEMENTS else len(ELEMENTS),
+        min(atom.GetDegree(), 5),
+        min(max(atom.GetFormalCharge(), -2), 2) + 2,
+        min(atom.GetTotalNumHs(), 4),
+        hybrids.index(hybrid) if hybrid in hybrids else 3,
+        atom.GetIsAromatic(),
+        atom.IsInRing(),
+        turns.index(atom.GetChiralTag()) + 1 if atom.GetChiralTag() in turns else 0,
+    ]
+
+
+def _bond(bond: Any) -> list[int]:
+    from rdkit.Chem import BondStereo, BondType
+
+    kinds = (BondType.SINGLE, BondType.DOUBLE, BondType.TRIPLE, BondType.AROMATIC)
+    sides = ({BondStereo.STEREOE, BondStereo.STEREOTRANS}, {BondStereo.STEREOZ, BondStereo.STEREOCIS})
+    kind, stereo = bond.GetBondType(), bond.GetStereo()
+    return [
+        kinds.index(kind) if kind in kinds else 4,
+        bond.GetIsConjugated(),
+        bond.IsInRing(),
+        next((place for place, side in enumerate(sides, 1) if stereo in side), 0),
+    ]
+
+
+def _one_hot(categories: Sequence[NDArray[np.uint8]], sizes: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros and ones ``n x sum(sizes)`` of categories ``n x len(sizes)``."""
+    table = np.concatenate([*categories, np.zeros((0, len(sizes)), dtype=np.uint8)])
+    found = torch.zeros(len(table), sum(sizes), dtype=dtype)
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    found.scatter_(1, torch.from_numpy(table.astype(np.int64) + first), 1.0)
+    return found

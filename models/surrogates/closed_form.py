@@ -1,0 +1,183 @@
+"""The Gaussian process of one output over parameters: its kernel family and outcome transform by marginal posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from theoros.models.contract import Array
+from theoros.models.encoders import Encoder, feature_names
+from theoros.models.surrogates.ard import ArdKernel
+from theoros.models.surrogates.fitting import NOISE_FLOORS, FitFailed, State
+from theoros.models.surrogates.labels import Labels
+from theoros.models.surrogates.marginal import MEAN_VARIANCE, Hyperparameters, MarginalPosterior
+from theoros.models.surrogates.outcome import Warp
+from theoros.models.surrogates.output_model import OutputModel
+from theoros.models.surrogates.posterior import Posterior
+from theoros.models.surrogates.structure import NOISE_PRIORS, Structure, TaskMean
+
+#: Kernels of numbers.
+FAMILIES = ("matern", "rbf")
+#: Above this many labels a matrix is worth a GPU, and one fit all the time that there is.
+MOST_LABELS = 1_500
+#: Fewer labels can't tell a transform from chance.
+LEAST_TO_WARP = 8
+#: The largest share of the labels' variance that is noise when the oracle has none: ripples that are too fine for the
+#: labels look like noise, and a process that calls them so no longer looks for what lies between.
+MOST_NUGGET = 1e-3
+#: A climb begins where the last one ended, and at every so many labels from the priors' modes as well.
+AFRESH = 4
+#: Negative log posteriors above this one stand for matrices without a factor.
+NO_FACTOR = 1e8
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kernel family, an outcome transform, and how sparse the length scales are a priori."""
+
+    family: str
+    warp: Warp
+    tau: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which a mode is kept for the next fit."""
+        return f"{self.family}{self.warp.sign:+d}" + ("" if self.tau is None else f" tau={self.tau:g}")
+
+
+@dataclass(frozen=True)
+class ClosedFit:
+    """The best variant, its hyperparameters, and the modes of all variants that were tried, by key."""
+
+    variant: Variant
+    hyperparameters: Hyperparameters
+    state: State
+    message: str = ""
+
+
+def fit_closed_form(
+    structure: Structure,
+    encoder: Encoder,
+    labels: Labels,
+    families: Sequence[str],
+    good_side: int,
+    start: OutputModel | None,
+    taus: Sequence[float | None] = (None,),
+) -> tuple[OutputModel, str]:
+    """The model of one output and what a person should know of its fit; raises FitFailed.
+
+    `good_side` is 1 where small values are what is looked for, -1 where large ones are, and 0 to leave labels as they
+    are; `start` is the model before, whose modes this one's climbs begin from; `taus` are the scales of sparse priors.
+    """
+    z, features = labels.standardised.numpy(), labels.features.numpy()
+    smooth = structure.noise == "smooth"
+    posterior = MarginalPosterior(
+        families[0],
+        features[:, _numeric(structure)],
+        features[:, list(structure.categorical)],
+        z,
+        Warp(),
+        NOISE_PRIORS[structure.noise],
+        NOISE_FLOORS[0],
+        MOST_NUGGET if smooth else 10.0,
+    )
+    warps = [Warp()]
+    if good_side and len(z) >= LEAST_TO_WARP:
+        warps.append(Warp(good_side, float(good_side * (good_side * z).min())))
+    variants = [Variant(family, warp, tau) for warp in warps for family in families for tau in taus]
+    fit = fit_variants(posterior, variants, start.state if start is not None else {})
+    return _model(structure, encoder, labels, fit), fit.message
+
+
+def fit_variants(
+    posterior: MarginalPosterior, variants: Sequence[Variant], previous: Mapping[str, torch.Tensor]
+) -> ClosedFit:
+    """The variant with the largest marginal posterior density of the labels.
+
+    Each climbs from where it ended last time, now and then from the priors' modes; `posterior` gives the labels and the
+    priors. When no variant has a finite value under a noise floor, the next floor is tried. Raises FitFailed.
+    """
+    reasons: list[str] = []
+    for floor in NOISE_FLOORS:
+        found: list[tuple[float, Variant, Array, MarginalPosterior]] = []
+        state: State = {}
+        for variant in variants:
+            mine = replace(posterior, family=variant.family, warp=variant.warp, tau=variant.tau, floor=floor)
+            try:
+                theta, value = _best_mode(mine, previous.get(variant.key))
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
+                reasons.append(f"{type(error).__name__}: {error}")
+                continue
+            if not value < NO_FACTOR:
+                reasons.append("the matrix is not positive definite")
+                continue
+            found.append((value, variant, theta, mine))
+            state[variant.key] = torch.from_numpy(theta)
+        if found:
+            _, variant, theta, mine = min(found, key=lambda item: item[0])
+            message = f"fitted after {len(reasons)} failed attempts: {reasons[-1]}" if reasons else ""
+            return ClosedFit(variant, mine.read(theta), dict(previous) | state, message)
+    raise FitFailed("; ".join(dict.fromkeys(reasons)))
+
+
+def with_labels(model: OutputModel, labels: Labels) -> OutputModel:
+    """The process of `model`, units included, conditioned on other labels; raises FitFailed."""
+    y = torch.from_numpy(model.standardised(labels.y, labels.fidelity.tolist())).unsqueeze(-1)
+    noise = torch.full((len(y),), max(model.noise, 1e-4), dtype=y.dtype)
+    return replace(model, posterior=_conditioned(model.posterior.kernel, labels, y, noise))
+
+
+def _best_mode(posterior: MarginalPosterior, last: torch.Tensor | None) -> tuple[Array, float]:
+    first = posterior.start()
+    starts = [] if last is None or len(last) != len(first) else [last.numpy()]
+    if not starts or len(posterior.y) % AFRESH == 0:
+        starts.append(first)
+    modes = [posterior.mode(start) for start in starts]
+    return min(modes, key=lambda mode: mode[1])
+
+
+def _model(structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFit) -> OutputModel:
+    found, numeric = fit.hyperparameters, _numeric(structure)
+    kernel = ArdKernel(
+        fit.variant.family,
+        tuple(numeric),
+        torch.from_numpy(found.length_scales),
+        structure.categorical,
+        torch.from_numpy(found.category_scales),
+        found.output_scale,
+        MEAN_VARIANCE,
+    )
+    z = labels.standardised.numpy()
+    warp = fit.variant.warp.fitted(z, found.warp)
+    y = torch.from_numpy(warp.forward(z)).unsqueeze(-1)
+    posterior = _conditioned(kernel, labels, y, torch.full((len(y),), found.noise, dtype=y.dtype))
+    names = feature_names(encoder)
+    names += [str(i) for i in range(len(names), structure.dimension)]
+    scales = dict(zip((names[i] for i in numeric), found.length_scales.tolist(), strict=True))
+    scales |= dict(zip((names[i] for i in structure.categorical), found.category_scales.tolist(), strict=True))
+    told: dict[str, Any] = {
+        "noise_variance": found.noise,
+        "mean": 0.0,
+        "output_scales": [found.output_scale],
+        "length_scales": scales,
+    }
+    if fit.variant.tau is not None:
+        told["tau"] = fit.variant.tau
+    kept = replace(structure, family=fit.variant.family)
+    return OutputModel(kept, posterior, labels.offset, labels.scale, found.noise, fit.state, told, warp)
+
+
+def _conditioned(kernel: torch.nn.Module, labels: Labels, y: torch.Tensor, noise: torch.Tensor) -> Posterior:
+    mean = TaskMean(1, priors=False).requires_grad_(False).eval()
+    try:
+        return Posterior.of(kernel, mean, labels.features, y, noise)
+    except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
+        raise FitFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _numeric(structure: Structure) -> list[int]:
+    return [i for i in range(structure.dimension) if i not in structure.categorical]
