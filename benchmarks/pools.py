@@ -35,7 +35,7 @@ GOOD, SHARES = 0.05, (0.2, 0.5, 0.8)
 AFTER = (20, 50, 100)
 #: Liang et al.'s best on crossed barrel: Gaussian process, Matern 5/2, a length scale each, lower confidence bound.
 PUBLISHED = {"crossed_barrel": (30.5, 79.0, 164.5)}
-METHODS = ("theoros", "noisy", "random", "tpe", "forest")
+METHODS = ("theoros", "molecules", "noisy", "random", "tpe", "forest")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Pool:
     """A table: its file below the data folder, the columns that are asked, the one that is measured, and the wish.
 
     `inputs` is empty where all other columns are; `header` are the columns' names where the file has none. With `find`
-    the good designs are looked for, else the best one.
+    the good designs are looked for, else the best one. `molecules` are columns of SMILES; they replace `named` inputs,
+    by which other methods know the same choices.
     """
 
     file: str
@@ -52,6 +53,14 @@ class Pool:
     find: bool = False
     inputs: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
+    molecules: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
+
+    @property
+    def by_molecules(self) -> Pool:
+        """The same pool whose choices are called by their SMILES."""
+        kept = tuple(name for name in self.inputs if name not in self.named)
+        return replace(self, inputs=(*self.molecules, *kept) if self.named else self.inputs)
 
 
 POOLS = {
@@ -59,11 +68,14 @@ POOLS = {
     "p3ht": Pool("materials/p3ht.csv", "Conductivity (measured) (S/cm)", True, find=True),
     "agnp": Pool("materials/agnp.csv", "loss", False, find=True),
     "buchwald_a": Pool(
-        "reactions/buchwald_a/data.csv", "yield", True, header=("aryl_halide", "additive", "base", "ligand", "yield")
+        "reactions/buchwald_a/data.csv", "yield", True,
+        header=("aryl_halide", "additive", "base", "ligand", "yield"),
+        molecules=("aryl_halide", "additive", "base", "ligand"),
     ),
     "direct_arylation": Pool(
         "reactions/direct_arylation.csv", "yield", True,
         inputs=("Base", "Ligand", "Solvent", "Concentration", "Temp_C"),
+        molecules=("Base_SMILES", "Ligand_SMILES", "Solvent_SMILES"), named=("Base", "Ligand", "Solvent"),
     ),
     "photo_pce10": Pool(
         "reactions/photo_pce10/data.csv", "degradation", False,
@@ -95,6 +107,7 @@ def averaged(pool: Pool, data: Path, folder: Path) -> tuple[Path, np.ndarray[Any
 def competitor(pool: Pool, table: Path, size: int, name: str) -> Method:
     """A method on a pool, with the campaign's own defaults.
 
+    ``molecules`` are those of a campaign whose choices of ligands and solvents say which molecules they are.
     ``noisy`` are those of an oracle that says that its answers scatter, as these measurements do; a lookup table does
     not.
     """
@@ -107,6 +120,9 @@ def competitor(pool: Pool, table: Path, size: int, name: str) -> Method:
     }
     if pool.find:
         spec["initial"] = 2
+    if name == "molecules":
+        spec["space"] = {"library": {"file": str(table), "exclude": ["measured"], "molecules": list(pool.molecules)}}
+        return replace(methods(spec_from_dict(spec), table.parent, ["theoros"], slots=1)[0], name=name)
     if name == "noisy":
         own = methods(spec_from_dict(spec), table.parent, ["theoros"], slots=1)[0]
         problem = replace(own.plan.problem, deterministic=False)
@@ -121,6 +137,7 @@ def competitor(pool: Pool, table: Path, size: int, name: str) -> Method:
 def measure(name: str, pool: Pool, data: Path, method: str, seed: int) -> None:
     """One simulation; ends when enough is found or asked."""
     with tempfile.TemporaryDirectory() as folder:
+        pool = pool.by_molecules if method == "molecules" else pool
         table, means = averaged(pool, data, Path(folder))
         sign = 1.0 if pool.maximize else -1.0
         top = round(GOOD * len(means))
@@ -175,7 +192,8 @@ def main() -> None:
     for seed in range(arguments.seeds):
         for problem in problems:
             for name in names:
-                if not TABLE.has(problem=problem, method=name, seed=seed):
+                possible = name != "molecules" or POOLS[problem].molecules
+                if possible and not TABLE.has(problem=problem, method=name, seed=seed):
                     measure(problem, POOLS[problem], arguments.data, name, seed)
     report(problems, names)
 

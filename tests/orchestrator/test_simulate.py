@@ -73,8 +73,6 @@ def test_a_simulation_repeats_with_its_seed_and_differs_with_another(tmp_path):
 
 @pytest.mark.parametrize("name", [OWN, "random", "sobol", "train-once", "greedy", "random_forest", "tpe", "gp"])
 def test_every_method_spends_the_budget_and_no_more(tmp_path, name):
-    if name in ("tpe", "gp"):
-        pytest.importorskip("optuna")
     steps = run(tmp_path, name)
     assert [step.number for step in steps] == list(range(1, 13))
     assert (steps[-1].cost, steps[-1].labels) == (12.0, 12)
@@ -127,7 +125,7 @@ def test_cheap_fidelities_cost_their_share(tmp_path):
 
 
 def test_an_exhausted_pool_ends_the_simulation(tmp_path, pool):
-    for name in (OWN, "random", *(["tpe"] if _optuna() else [])):
+    for name in (OWN, "random", "tpe"):
         steps = run(tmp_path, name, **pool)
         assert len({step.hash for step in steps}) == len(steps) == 12, name
         assert max(step.value for step in steps) == pytest.approx(1.0)
@@ -184,7 +182,6 @@ def test_a_method_that_does_not_exist_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("reason", ["molecules", "constraints"])
 def test_optuna_says_what_it_has_no_space_for(tmp_path, reason):
-    pytest.importorskip("optuna")
     (tmp_path / "m.csv").write_text("smiles,value\nC,1\nCC,2\nCCC,3\n")
     space = {"parameters": {"x1": {"real": [-5, 10]}, "x2": {"real": [0, 15]}}, "constraints": ["x1 + x2 <= 12"]}
     molecules = {"oracle": {"lookup": {"file": "m.csv", "smiles": "smiles", "outputs": {"value": "value"}}}}
@@ -194,7 +191,6 @@ def test_optuna_says_what_it_has_no_space_for(tmp_path, reason):
 
 
 def test_optuna_is_told_of_constraints(tmp_path):
-    pytest.importorskip("optuna")
     question = {"minimize": "value", "subject to": ["constraint_1 >= 0"]}
     oracle = {"synthetic": {"function": "ConstrainedGramacy"}}
     steps = run(tmp_path, "tpe", oracle=oracle, question=question, budget={"labels": 30})
@@ -255,9 +251,3 @@ def test_the_command_refuses_what_it_does_not_know(tmp_path, monkeypatch):
     done = CliRunner().invoke(app, ["simulate", "branin.yaml", "--against", "sobool"])
     assert isinstance(done.exception, SpecError)
     assert exit_code(done.exception) == 2
-
-
-def _optuna() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("optuna") is not None
