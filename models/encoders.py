@@ -19,7 +19,8 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.held import Rows
-from theoros.oracles.spaces.parameters import Categorical, Integer, Ordinal, Parameters
+from theoros.oracles.spaces.one_parameter import Categorical, Integer, Ordinal
+from theoros.oracles.spaces.parameters import Parameters
 
 #: One linear constraint over features: column indices, coefficients, right-hand side.
 LinearRow = tuple[Tensor, Tensor, float]

@@ -18,7 +18,7 @@ from theoros.oracles.reference import OracleOptionError
 from theoros.oracles.rehearsal import Delay, generator
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces import Categorical, Integer, Parameters, Real, Space
-from theoros.oracles.spaces.parameters import Parameter
+from theoros.oracles.spaces.one_parameter import Parameter
 
 #: Multi-fidelity functions of BoTorch, and how many of their last coordinates are the fidelity (1 is the truth).
 FIDELITY_COORDINATES = {"AugmentedBranin": 1, "AugmentedHartmann": 1, "AugmentedRosenbrock": 2}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.deterministic import GenericDeterministicModel
+from botorch.utils.probability.utils import log_ndtr
 from torch import Tensor
-from torch.special import ndtr
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
 from theoros.models.objective import Objective
@@ -105,6 +105,20 @@ def standardised_bound(belief: GaussianBelief, constraint: OutcomeConstraint) ->
     return Bound(constraint.output, sign, sign * float((constraint.bound - model.offset[-1]) / model.scale[-1]))
 
 
+def moments_of(models: Mapping[str, OutputModel], features: Tensor, fidelity: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Means ``b x s`` and variances ``b`` of each output at features ``b x d``."""
+    return {name: model.posterior.moments(model.inputs(features, fidelity)) for name, model in models.items()}
+
+
+def log_kept(bounds: Sequence[Bound], moments: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+    """The logarithm (``b x s``) of the probability that all bounds hold, as if they were independent; 0 without any."""
+    total = torch.zeros((), dtype=torch.float64)
+    for bound in bounds:
+        mean, variance = moments[bound.output]
+        total = total + log_ndtr((bound.limit - bound.sign * mean) / variance.sqrt().unsqueeze(-1))
+    return total
+
+
 def weighed(function: FeatureAcquisition, problem: Problem, belief: GaussianBelief) -> FeatureAcquisition:
     """A positive acquisition times the probability that the problem's constraints hold, if there are any."""
     return _Weighed(function, problem, belief) if problem.constraints else function
@@ -116,15 +130,13 @@ class _Weighed(FeatureAcquisition):
     def __init__(self, function: FeatureAcquisition, problem: Problem, belief: GaussianBelief) -> None:
         super().__init__()
         self.function, self.target = function, len(problem.fidelities) - 1
-        self.bounds = [(belief.output(c.output), standardised_bound(belief, c)) for c in problem.constraints]
+        self.models = {c.output: belief.output(c.output) for c in problem.constraints}
+        self.bounds = [standardised_bound(belief, c) for c in problem.constraints]
 
     def values(self, features: Tensor) -> Tensor:
         """Values ``b`` of features ``b x d``."""
-        total = self.function.values(features)
-        for model, bound in self.bounds:
-            mean, variance = model.posterior.moments(model.inputs(features, self.target))
-            total = total * ndtr((bound.limit - bound.sign * mean[:, 0]) / variance.sqrt())
-        return total
+        chance = log_kept(self.bounds, moments_of(self.models, features, self.target)).exp()
+        return self.function.values(features) * chance[:, 0]
 
 
 def pending_features(belief: GaussianBelief, pending: Sequence[Point]) -> tuple[Tensor, list[int]]:

@@ -10,7 +10,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
-from botorch.utils.probability.utils import log_ndtr
 from torch import Tensor
 
 from theoros.models.acquisition.base import (
@@ -18,6 +17,8 @@ from theoros.models.acquisition.base import (
     FeatureAcquisition,
     belief_of,
     feature_scorer,
+    log_kept,
+    moments_of,
     standardised_bound,
     standardised_objective,
 )
@@ -127,9 +128,7 @@ class _LogEHVI(FeatureAcquisition):
 
     def values(self, features: Tensor) -> Tensor:
         """Log expected hypervolume improvement ``b`` of features ``b x d``."""
-        moments = {
-            name: model.posterior.moments(model.inputs(features, self.target)) for name, model in self.models.items()
-        }
+        moments = moments_of(self.models, features, self.target)
         lower, upper = self.boxes
         volume: Tensor = torch.zeros(())
         for i, goal in enumerate(self.goals):
@@ -138,9 +137,7 @@ class _LogEHVI(FeatureAcquisition):
             above = log_improvement(goal, mean, std, lower[..., i])
             volume = volume + log_difference(above, _above_upper(goal, mean, std, upper[..., i]))
         total = torch.logsumexp(volume, dim=-1)
-        for bound in self.bounds:
-            mean, variance = moments[bound.output]
-            total = total + log_ndtr((bound.limit - bound.sign * mean) / variance.sqrt().unsqueeze(-1))
+        total = total + log_kept(self.bounds, moments)
         return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))
 
 

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from botorch.utils.probability.utils import log_ndtr
 from torch import Tensor
 
 from theoros.models.acquisition.base import (
@@ -17,6 +16,8 @@ from theoros.models.acquisition.base import (
     FeatureAcquisition,
     belief_of,
     feature_scorer,
+    log_kept,
+    moments_of,
     standardised_bound,
     standardised_objective,
 )
@@ -95,12 +96,8 @@ class _LogEI(FeatureAcquisition):
 
     def values(self, features: Tensor) -> Tensor:
         """Log expected improvement ``b`` of features ``b x d``."""
-        moments = {
-            name: model.posterior.moments(model.inputs(features, self.target)) for name, model in self.models.items()
-        }
+        moments = moments_of(self.models, features, self.target)
         mean, variance = moments[self.objective.output]
         total = log_improvement(self.objective, mean, variance.sqrt().unsqueeze(-1), self.best)
-        for bound in self.bounds:
-            mean, variance = moments[bound.output]
-            total = total + log_ndtr((bound.limit - bound.sign * mean) / variance.sqrt().unsqueeze(-1))
+        total = total + log_kept(self.bounds, moments)
         return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))

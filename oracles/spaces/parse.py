@@ -15,7 +15,8 @@ from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.library import Library
 from theoros.oracles.spaces.molecules import Molecules
-from theoros.oracles.spaces.parameters import Categorical, Integer, Ordinal, Parameter, Parameters, Real
+from theoros.oracles.spaces.one_parameter import Categorical, Integer, Ordinal, Parameter, Real
+from theoros.oracles.spaces.parameters import Parameters
 
 _RANGE = re.compile(r"\s*([-+]?[\d.]+?(?:[eE][-+]?\d+)?)\s*\.\.\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 

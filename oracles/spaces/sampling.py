@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.constraints import LinearConstraint
 from theoros.oracles.spaces.errors import SpaceError
-from theoros.oracles.spaces.parameters import Categorical, Parameter, Parameters, Real
+from theoros.oracles.spaces.one_parameter import Categorical, Parameter, Real
+from theoros.oracles.spaces.parameters import Parameters
 
 if TYPE_CHECKING:
     Array = NDArray[np.float64]
