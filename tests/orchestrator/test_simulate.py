@@ -141,8 +141,8 @@ def test_enough_ends_it_early(tmp_path):
 
 
 def test_an_expensive_oracle_is_refused_unless_it_is_forced(tmp_path):
-    spec = spec_from_dict(BRANIN | {"oracle": "naughty:lab"})
-    (tmp_path / "naughty.py").write_text(
+    spec = spec_from_dict(BRANIN | {"oracle": "dear_laboratory:lab"})
+    (tmp_path / "dear_laboratory.py").write_text(
         "from theoros import Parameters, Quantity, Real, oracle\n"
         "@oracle(space=Parameters(x=Real(0, 1)), outputs={'value': Quantity()})\n"
         "def lab(x):\n    return {'value': x}\n"
