@@ -16,6 +16,7 @@ from torch import Tensor
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
 from theoros.models.objective import Objective
+from theoros.models.surrogates.ard_moments import ArdMoments
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
@@ -67,6 +68,13 @@ class FeatureAcquisition(AcquisitionFunction):  # type: ignore[misc]  # BoTorch 
     def values(self, features: Tensor) -> Tensor:
         """Values ``b`` of features ``b x d``."""
 
+    def with_gradient(self, features: Array) -> tuple[Array, Array]:
+        """Values (b) and their gradients (``b x d``), each by its own row of features ``b x d``."""
+        inputs = torch.from_numpy(features).requires_grad_(True)
+        values = self.values(inputs)
+        (gradient,) = torch.autograd.grad(values.sum(), inputs)
+        return values.detach().numpy(), gradient.numpy()
+
 
 def feature_scorer(model: FittedSurrogate, function: FeatureAcquisition) -> Score:
     """Score candidates by an acquisition function over their features; what is not a number scores -infinity."""
@@ -81,6 +89,37 @@ def feature_scorer(model: FittedSurrogate, function: FeatureAcquisition) -> Scor
         return np.nan_to_num(values, nan=-np.inf, posinf=np.finfo(np.float64).max, neginf=-np.inf)
 
     return score
+
+
+class WrittenOut(FeatureAcquisition):
+    """An acquisition of the outputs' moments at the target fidelity that knows its own gradient by them."""
+
+    def __init__(self, models: Mapping[str, OutputModel]) -> None:
+        super().__init__()
+        self.models = models
+
+    @abstractmethod
+    def head(
+        self, moments: Mapping[str, tuple[Array, Array]]
+    ) -> tuple[Array, Mapping[str, tuple[Array, Array]]] | None:
+        """Values (b) and their gradients by the means (``b x s``) and variances (b) of each output; None where only
+        torch has them.
+        """
+
+    def with_gradient(self, features: Array) -> tuple[Array, Array]:
+        """Values (b) and gradients ``b x d``: over arrays where every process can do that, else by torch."""
+        written = {name: model.written_out for name, model in self.models.items()}
+        if any(process is None for process in written.values()):
+            return super().with_gradient(features)
+        found = {name: cast(ArdMoments, process).at(features) for name, process in written.items()}
+        headed = self.head({name: (mean, variance) for name, (mean, variance, _) in found.items()})
+        if headed is None:
+            return super().with_gradient(features)
+        values, gradients = headed
+        total = np.zeros(features.shape)
+        for name, (by_mean, by_variance) in gradients.items():
+            total += found[name][2](by_mean, by_variance)
+        return values, total
 
 
 @dataclass(frozen=True)

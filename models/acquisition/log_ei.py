@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from theoros.models.acquisition.base import (
     Bound,
     FeatureAcquisition,
+    WrittenOut,
     belief_of,
     feature_scorer,
     log_kept,
@@ -24,7 +25,8 @@ from theoros.models.acquisition.base import (
 from theoros.models.acquisition.exhausted import demanded
 from theoros.models.acquisition.improvement import log_improvement
 from theoros.models.acquisition.known import Known
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.acquisition.written_out import log_expected_improvement
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.output_model import OutputModel
@@ -81,7 +83,7 @@ def _incumbents(objective: Tensor, values: dict[str, Tensor], bounds: Sequence[B
     return torch.where(best.isfinite(), best, objective.amin(0))
 
 
-class _LogEI(FeatureAcquisition):
+class _LogEI(WrittenOut):
     def __init__(
         self,
         models: dict[str, OutputModel],
@@ -90,8 +92,8 @@ class _LogEI(FeatureAcquisition):
         best: Tensor,
         target: int,
     ) -> None:
-        super().__init__()
-        self.models, self.objective, self.bounds = models, objective, bounds
+        super().__init__(models)
+        self.objective, self.bounds = objective, bounds
         self.best, self.target = best, target
 
     def values(self, features: Tensor) -> Tensor:
@@ -101,3 +103,9 @@ class _LogEI(FeatureAcquisition):
         total = log_improvement(self.objective, mean, variance.sqrt().unsqueeze(-1), self.best)
         total = total + log_kept(self.bounds, moments)
         return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))
+
+    def head(
+        self, moments: Mapping[str, tuple[Array, Array]]
+    ) -> tuple[Array, Mapping[str, tuple[Array, Array]]] | None:
+        """See `WrittenOut.head`."""
+        return log_expected_improvement(self.objective, self.bounds, self.best.numpy(), moments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from theoros.models.acquisition.base import (
     Bound,
     FeatureAcquisition,
+    WrittenOut,
     belief_of,
     feature_scorer,
     hallucinated,
@@ -27,6 +28,7 @@ from theoros.models.acquisition.predicted import (
     optimistic,
     units_of,
 )
+from theoros.models.acquisition.written_out import upper_bound
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.objective import Objective
 from theoros.models.surrogates.output_model import OutputModel
@@ -99,7 +101,7 @@ class UpperConfidenceBound:
         return np.asarray(10 ** np.random.default_rng(seed).uniform(-1, 1, n), dtype=np.float64)
 
 
-class _UCB(FeatureAcquisition):
+class _UCB(WrittenOut):
     def __init__(
         self,
         models: dict[str, OutputModel],
@@ -108,8 +110,8 @@ class _UCB(FeatureAcquisition):
         beta: float,
         target: int,
     ) -> None:
-        super().__init__()
-        self.models, self.objective, self.bounds = models, objective, bounds
+        super().__init__(models)
+        self.objective, self.bounds = objective, bounds
         self.width, self.target = beta**0.5, target
 
     def values(self, features: Tensor) -> Tensor:
@@ -123,3 +125,9 @@ class _UCB(FeatureAcquisition):
             violation = bound.sign * mean[:, 0] - self.width * variance.sqrt() - bound.limit
             total = total - VIOLATION_WEIGHT * torch.relu(violation)
         return total
+
+    def head(
+        self, moments: Mapping[str, tuple[Array, Array]]
+    ) -> tuple[Array, Mapping[str, tuple[Array, Array]]] | None:
+        """See `WrittenOut.head`."""
+        return upper_bound(self.objective, self.bounds, self.width, moments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,15 +78,15 @@ class FeatureSearch:
         bottom = 0.0 if self.low is None else self.low
         top = 1.0 if self.high is None else self.high
         low, high = np.where(free, bottom, starts).ravel(), np.where(free, top, starts).ravel()
+        own = getattr(function, "with_gradient", None)
+        with_gradient = own if own is not None else partial(_by_torch, function)
 
         def negative(flat: Features) -> tuple[float, Features]:
-            features = torch.from_numpy(flat.reshape(shape)).requires_grad_(True)
-            total = -function(features.unsqueeze(-2)).sum()
-            (gradient,) = torch.autograd.grad(total, features)
-            slope = np.where(free, gradient.numpy(), 0.0).ravel()
-            if not (np.isfinite(slope).all() and bool(total.isfinite())):
+            values, gradients = with_gradient(flat.reshape(shape))
+            total, slope = -float(values.sum()), -np.where(free, gradients, 0.0).ravel()
+            if not (np.isfinite(slope).all() and np.isfinite(total)):
                 return 1e10, np.zeros_like(flat)
-            return float(total.detach()), slope
+            return total, slope
 
         box = list(zip(low, high, strict=True))
         begin = np.clip(starts.ravel(), low, high)
@@ -126,3 +127,11 @@ def spread_out(points: Features, values: NDArray[np.float64], n: int) -> Feature
         if not chosen or np.abs(points[chosen] - points[index]).max(axis=1).min() > APART:
             chosen.append(int(index))
     return points[chosen]
+
+
+def _by_torch(function: Function, points: Features) -> tuple[Features, Features]:
+    """Values (b) at ``b x d`` and their gradients."""
+    features = torch.from_numpy(points).requires_grad_(True)
+    values = function(features.unsqueeze(-2))
+    (gradient,) = torch.autograd.grad(values.sum(), features)
+    return values.detach().numpy(), gradient.numpy()

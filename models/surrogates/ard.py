@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from theoros.models.contract import Array
 
 
 class ArdKernel(torch.nn.Module):
@@ -56,3 +59,13 @@ def _squared_distance(a: Tensor, b: Tensor) -> Tensor:
     a, b = a - centre, b - centre
     squares = a.square().sum(1).unsqueeze(1) + b.square().sum(1).unsqueeze(0)
     return torch.addmm(squares, a, b.T, alpha=-2.0).clamp_min(0.0)
+
+
+def stationary(family: str, squared: Array) -> tuple[Array, Array]:
+    """A kernel of the squared distance, and minus twice its derivative by it."""
+    if family == "rbf":
+        kernel = np.exp(-0.5 * squared)
+        return kernel, kernel
+    root = np.sqrt(5 * squared)
+    decay = np.exp(-root)
+    return (1 + root + root**2 / 3) * decay, (5 / 3) * (1 + root) * decay

@@ -31,6 +31,9 @@ LEAST_TO_WARP = 8
 MOST_NUGGET = 1e-3
 #: A climb begins where the last one ended, and at every so many labels from the priors' modes as well.
 AFRESH = 4
+#: In between, a variant does not climb that is so much less likely (in nats) than another where its last climb ended:
+#: one more label does not make up for it.
+BEHIND = 4.0
 #: Negative log posteriors above this one stand for matrices without a factor.
 NO_FACTOR = 1e8
 
@@ -105,8 +108,11 @@ def fit_variants(
     for floor in NOISE_FLOORS:
         found: list[tuple[float, Variant, Array, MarginalPosterior]] = []
         state: State = {}
-        for variant in variants:
-            mine = replace(posterior, family=variant.family, warp=variant.warp, tau=variant.tau, floor=floor)
+        tried = {
+            variant: replace(posterior, family=variant.family, warp=variant.warp, tau=variant.tau, floor=floor)
+            for variant in variants
+        }
+        for variant, mine in _promising(tried, previous).items():
             try:
                 theta, value = _best_mode(mine, previous.get(variant.key))
             except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
@@ -129,6 +135,20 @@ def with_labels(model: OutputModel, labels: Labels) -> OutputModel:
     y = torch.from_numpy(model.standardised(labels.y, labels.fidelity.tolist())).unsqueeze(-1)
     noise = torch.full((len(y),), max(model.noise, 1e-4), dtype=y.dtype)
     return replace(model, posterior=_conditioned(model.posterior.kernel, labels, y, noise))
+
+
+def _promising(
+    tried: Mapping[Variant, MarginalPosterior], previous: Mapping[str, torch.Tensor]
+) -> Mapping[Variant, MarginalPosterior]:
+    """The variants that are worth a climb: all of them now and then, else those that are not far behind."""
+    known = {}
+    for variant, posterior in tried.items():
+        last = previous.get(variant.key)
+        if last is None or len(last) != len(posterior.start()) or len(posterior.y) % AFRESH == 0:
+            return tried
+        known[variant] = posterior.value(last.numpy())[0]
+    best = min(known.values())
+    return {variant: posterior for variant, posterior in tried.items() if known[variant] <= best + BEHIND} or tried
 
 
 def _best_mode(posterior: MarginalPosterior, last: torch.Tensor | None) -> tuple[Array, float]:

@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize
 
 from theoros.models.contract import Array
+from theoros.models.surrogates.ard import stationary
 from theoros.models.surrogates.outcome import Warp
 
 #: LogNormal(location, scale) prior of a length scale: its location grows with the dimension so that a function's
@@ -77,7 +78,7 @@ class MarginalPosterior:
         Z = self.X / length
         squares = np.square(Z).sum(1)
         distance = np.maximum(squares[:, None] + squares[None, :] - 2 * Z @ Z.T, 0.0)
-        kernel, slope = _stationary(self.family, distance)
+        kernel, slope = stationary(self.family, distance)
         unlike = self.C.T[:, :, None] != self.C.T[:, None, :]  # c x n x n
         if c:
             likeness = np.exp(-np.tensordot(1 / category, unlike, 1) / c)
@@ -176,13 +177,3 @@ class MarginalPosterior:
             options={"maxiter": steps, "ftol": 1e-7, "gtol": 1e-4},
         )
         return np.asarray(found.x, dtype=np.float64), n * float(found.fun)
-
-
-def _stationary(family: str, squared: Array) -> tuple[Array, Array]:
-    """A kernel of the squared distance, and minus twice its derivative by it."""
-    if family == "rbf":
-        kernel = np.exp(-0.5 * squared)
-        return kernel, kernel
-    root = np.sqrt(5 * squared)
-    decay = np.exp(-root)
-    return (1 + root + root**2 / 3) * decay, (5 / 3) * (1 + root) * decay

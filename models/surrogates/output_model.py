@@ -12,6 +12,7 @@ from torch import Tensor
 
 from theoros.models.contract import Array
 from theoros.models.embedding import Places
+from theoros.models.surrogates.ard_moments import ArdMoments
 from theoros.models.surrogates.fitting import State
 from theoros.models.surrogates.outcome import IDENTITY, FittedWarp
 from theoros.models.surrogates.posterior import Posterior
@@ -47,6 +48,11 @@ class OutputModel:
             return features
         column = torch.as_tensor(fidelity, dtype=features.dtype, device=features.device).reshape(-1, 1)
         return torch.cat([features, column.expand(len(features), 1)], dim=1)
+
+    @property
+    def written_out(self) -> ArdMoments | None:
+        """The moments over the features themselves as arrays with their gradient, where that is possible."""
+        return self.posterior.written_out if self.places is None and self.structure.tasks == 1 else None
 
     def conditioned(self, features: Tensor, fidelity: Sequence[int], values: Tensor) -> OutputModel:
         """Also know the noise-free standardised `values` (``p x s``)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from theoros.models.sampling import normal_quasirandom
+from theoros.models.surrogates.ard_moments import ArdMoments, as_node
 
 #: Variance given to values that are known exactly (fantasies, samples of the noise-free function): conditioning on
 #: them stays well posed in float64 when they lie close together.
@@ -46,8 +48,15 @@ class Posterior:
             weights = torch.cholesky_solve(Y - mean(X).unsqueeze(-1), factor)
         return cls(kernel, mean, X, Y, noise, factor, weights)
 
+    @cached_property
+    def written_out(self) -> ArdMoments | None:
+        """The same moments over arrays, with their gradient, where the kernel allows it."""
+        return ArdMoments.of(self.kernel, self.mean, self.X, self.factor, self.weights)
+
     def moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Means ``b x s`` and variances ``b`` of f at `X`, ``b x d``."""
+        if X.requires_grad and torch.is_grad_enabled() and (written_out := self.written_out) is not None:
+            return as_node(X, written_out)
         prior_mean = self.mean(X).unsqueeze(-1)
         prior_variance = self.kernel(X, diag=True)
         if len(self.X) == 0:
