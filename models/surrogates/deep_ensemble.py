@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Prediction, Problem
 from theoros.models.left_out import left_out
 from theoros.models.network_features import NetworkFeatures, Scaling, network_features
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.deep_ensemble_networks import Networks, Training, train
+from theoros.models.surrogates.fitted_outputs import FittedOutputs, with_fidelity
 from theoros.models.surrogates.standardise import standardisation
 from theoros.oracles.candidate import Candidate
 
@@ -34,34 +35,11 @@ class OutputEnsemble:
     labels: int
 
 
-@dataclass(frozen=True)
-class FittedDeepEnsemble:
+@dataclass(frozen=True, kw_only=True)
+class FittedDeepEnsemble(FittedOutputs[OutputEnsemble]):
     """One ensemble for each output, over all fidelities of the problem."""
 
-    name: str
-    n_labels: int
-    outputs: tuple[str, ...]
-    fidelities: tuple[str, ...]
     features: NetworkFeatures
-    models: tuple[OutputEnsemble, ...]
-    fell_back: bool = False
-    message: str = ""
-
-    def predict(self, points: Sequence[Point]) -> Prediction:
-        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
-        fidelity = np.array([self.fidelities.index(point.fidelity) for point in points], dtype=np.int64)
-        return self._predict([point.candidate for point in points], fidelity)
-
-    def predict_at(self, candidates: Sequence[Candidate], fidelity: str) -> Prediction:
-        """`predict` of many candidates at one fidelity, which may be rows of a library."""
-        return self._predict(candidates, np.full(len(candidates), self.fidelities.index(fidelity), dtype=np.int64))
-
-    def output(self, name: str) -> OutputEnsemble:
-        """The ensemble of the output `name`; raises KeyError."""
-        try:
-            return self.models[self.outputs.index(name)]
-        except ValueError:
-            raise KeyError(f"the model has no output {name!r}; it has {list(self.outputs)}") from None
 
     def paths(self, output: str, fidelity: str, n: int, *, seed: int) -> Paths:
         """Draw `n` functions: the mean plus a random combination of the members' deviations from it.
@@ -73,11 +51,12 @@ class FittedDeepEnsemble:
         weights = np.random.default_rng(derived_seed(seed, "weights")).standard_normal((n, rank))
         return partial(self._along, output, self.fidelities.index(fidelity), weights)
 
-    def _predict(self, candidates: Sequence[Candidate], fidelity: NDArray[np.int64]) -> Prediction:
+    def moments(self, candidates: Sequence[Candidate], fidelity: NDArray[np.int64]) -> Prediction:
+        """See `FittedOutputs.moments`."""
         mean, std, noise = (np.empty((len(candidates), len(self.outputs))) for _ in range(3))
         for start in range(0, len(candidates), CHUNK):
             rows, levels = slice(start, start + CHUNK), fidelity[start : start + CHUNK]
-            table = _with_fidelity(self.features.table(candidates[rows]), levels, self.fidelities)
+            table = with_fidelity(self.features.table(candidates[rows]), levels, len(self.fidelities))
             for column, model in enumerate(self.models):
                 means, between, within = model.networks.moments(model.scaling.scaled(table))
                 scale = model.scale[levels]
@@ -91,23 +70,17 @@ class FittedDeepEnsemble:
         values = np.empty((len(weights), len(candidates)))
         for start in range(0, len(candidates), CHUNK):
             table = self.features.table(candidates[start : start + CHUNK])
-            table = _with_fidelity(table, np.full(len(table), fidelity), self.fidelities)
+            table = with_fidelity(table, np.full(len(table), fidelity), len(self.fidelities))
             mean, deviations = model.networks.deviations(model.scaling.scaled(table))
             values[:, start : start + len(table)] = mean + weights @ deviations
         return np.asarray(model.offset[fidelity] + model.scale[fidelity] * values, dtype=np.float64)
 
-    def hyperparameters(self) -> Mapping[str, Any]:
-        """JSON data for each output: members, features, the calibration's scale."""
+    def describe(self, model: OutputEnsemble) -> Mapping[str, Any]:
+        """Members, features, the calibration's scale."""
         return {
-            name: {
-                "members": model.networks.count if model.networks.layers else 0,
-                "features": len(model.scaling.scale),
-                "uncertainty_scale": model.networks.scale,
-                "labels": model.labels,
-                "offset": dict(zip(self.fidelities, model.offset.tolist(), strict=True)),
-                "scale": dict(zip(self.fidelities, model.scale.tolist(), strict=True)),
-            }
-            for name, model in zip(self.outputs, self.models, strict=True)
+            "members": model.networks.count if model.networks.layers else 0,
+            "features": len(model.scaling.scale),
+            "uncertainty_scale": model.networks.scale,
         }
 
 
@@ -138,7 +111,7 @@ class DeepEnsemble:
         features = network_features(problem.space)
         fidelity = np.array([problem.fidelities.index(point.fidelity) for point in dataset.points], dtype=np.int64)
         table = features.table([point.candidate for point in dataset.points])
-        table = _with_fidelity(table, fidelity, problem.fidelities)
+        table = with_fidelity(table, fidelity, len(problem.fidelities))
         models, messages = [], []
         for output in problem.outputs:
             start = last.output(output) if last is not None and output in last.outputs else None
@@ -203,12 +176,3 @@ class _Labels:
     def ignorant(self) -> OutputEnsemble:
         """What is believed before any training: the labels' mean and spread."""
         return OutputEnsemble(Networks(), Scaling.of(self.table), self.offset, self.scale, len(self.standardised))
-
-
-def _with_fidelity(
-    table: NDArray[np.float32], fidelity: NDArray[np.int64], fidelities: Sequence[str]
-) -> NDArray[np.float32]:
-    """The table with the place in the ladder as its last column, when there are several fidelities."""
-    if len(fidelities) == 1:
-        return table
-    return np.concatenate([table, fidelity.astype(np.float32)[:, None]], axis=1)

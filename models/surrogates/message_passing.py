@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Prediction, Problem
 from theoros.models.left_out import left_out, uncertainty_scale
 from theoros.models.network_features import Scaling
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.bayesian_layer import BayesianLayer
+from theoros.models.surrogates.fitted_outputs import FittedOutputs, with_fidelity
 from theoros.models.surrogates.message_passing_network import (
     DirectedMessagePassing,
     Molecules,
@@ -66,25 +67,17 @@ class OutputLayers:
         return means.mean(0), (means - means.mean(0)) / np.sqrt(max(1, len(means) - 1))
 
 
-@dataclass(frozen=True)
-class FittedMessagePassing:
+@dataclass(frozen=True, kw_only=True)
+class FittedMessagePassing(FittedOutputs[OutputLayers]):
     """A few networks, which all outputs and fidelities share, and a Bayesian layer for each output on each of them."""
 
-    name: str
-    n_labels: int
-    outputs: tuple[str, ...]
-    fidelities: tuple[str, ...]
     scaling: Scaling
     networks: tuple[DirectedMessagePassing, ...]
-    models: tuple[OutputLayers, ...]
-    fell_back: bool = False
-    message: str = ""
 
-    def predict(self, points: Sequence[Point]) -> Prediction:
-        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
-        fidelity = np.array([self.fidelities.index(point.fidelity) for point in points], dtype=np.int64)
-        features = self._features([point.candidate for point in points], fidelity)
-        mean, std, noise = (np.empty((len(points), len(self.outputs))) for _ in range(3))
+    def moments(self, candidates: Sequence[Candidate], fidelity: NDArray[np.int64]) -> Prediction:
+        """See `FittedOutputs.moments`."""
+        features = self._features(candidates, fidelity)
+        mean, std, noise = (np.empty((len(candidates), len(self.outputs))) for _ in range(3))
         for column, model in enumerate(self.models):
             means, variances, noises = model.moments(features)
             scale = model.scale[fidelity]
@@ -93,29 +86,16 @@ class FittedMessagePassing:
             noise[:, column] = scale * np.sqrt(noises)
         return Prediction(self.outputs, mean, std, noise)
 
-    def output(self, name: str) -> OutputLayers:
-        """The layers of the output `name`; raises KeyError."""
-        try:
-            return self.models[self.outputs.index(name)]
-        except ValueError:
-            raise KeyError(f"the model has no output {name!r}; it has {list(self.outputs)}") from None
-
     def paths(self, output: str, fidelity: str, n: int, *, seed: int) -> Paths:
         """Draw `n` functions; see `OutputLayers.along`."""
         return partial(self._along, output, self.fidelities.index(fidelity), n, derived_seed(seed, "weights"))
 
-    def hyperparameters(self) -> Mapping[str, Any]:
-        """JSON data for each output: networks, learned features, noise variance, the calibration's scale."""
+    def describe(self, model: OutputLayers) -> Mapping[str, Any]:
+        """Networks, learned features, noise variance."""
         return {
-            name: {
-                "networks": len(self.networks),
-                "features": self.networks[0].head.in_features,
-                "noise_variance": float(np.mean([layer.noise for layer in model.layers])),
-                "labels": model.labels,
-                "offset": dict(zip(self.fidelities, model.offset.tolist(), strict=True)),
-                "scale": dict(zip(self.fidelities, model.scale.tolist(), strict=True)),
-            }
-            for name, model in zip(self.outputs, self.models, strict=True)
+            "networks": len(self.networks),
+            "features": self.networks[0].head.in_features,
+            "noise_variance": float(np.mean([layer.noise for layer in model.layers])),
         }
 
     def _along(self, output: str, fidelity: int, n: int, seed: int, candidates: Sequence[Candidate]) -> Array:
@@ -244,10 +224,7 @@ def _described(
     candidates: Sequence[Candidate], fidelity: NDArray[np.int64], fidelities: Sequence[str]
 ) -> NDArray[np.float32]:
     """Descriptors ``n x d`` that join after the messages, with the place in the ladder when there are several."""
-    table = MoleculeFeatures().descriptors(candidates)
-    if len(fidelities) == 1:
-        return table
-    return np.concatenate([table, fidelity.astype(np.float32)[:, None]], axis=1)
+    return with_fidelity(MoleculeFeatures().descriptors(candidates), fidelity, len(fidelities))
 
 
 def _molecules(candidates: Sequence[Candidate], described: NDArray[np.float32], scaling: Scaling) -> Molecules:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Prediction, Problem
 from theoros.models.sampling import derived_seed
+from theoros.models.surrogates.fitted_outputs import FittedOutputs, with_fidelity
 from theoros.models.surrogates.standardise import standardisation
 from theoros.models.surrogates.trees import SMALLEST, Forest, Growth, Table, grow
 from theoros.models.tree_features import TreeFeatures, tree_features
@@ -37,30 +38,15 @@ class OutputForest:
     labels: int
 
 
-@dataclass(frozen=True)
-class FittedRandomForest:
+@dataclass(frozen=True, kw_only=True)
+class FittedRandomForest(FittedOutputs[OutputForest]):
     """One forest for each output, over all fidelities of the problem."""
 
-    name: str
-    n_labels: int
-    outputs: tuple[str, ...]
-    fidelities: tuple[str, ...]
     features: TreeFeatures
-    models: tuple[OutputForest, ...]
-    fell_back: bool = False
-    message: str = ""
 
-    def predict(self, points: Sequence[Point]) -> Prediction:
-        """Means and standard deviations ``n x m`` of the noise-free outputs, each at its point's own fidelity."""
-        fidelity = np.array([self.fidelities.index(point.fidelity) for point in points], dtype=np.int64)
-        return self._predict([point.candidate for point in points], fidelity)
-
-    def predict_at(self, candidates: Sequence[Candidate], fidelity: str) -> Prediction:
-        """`predict` of many candidates at one fidelity, which may be rows of a library."""
-        return self._predict(candidates, np.full(len(candidates), self.fidelities.index(fidelity), dtype=np.int64))
-
-    def _predict(self, candidates: Sequence[Candidate], fidelity: NDArray[np.int64]) -> Prediction:
-        X = _with_fidelity(self.features.table(candidates), fidelity, self.fidelities)
+    def moments(self, candidates: Sequence[Candidate], fidelity: NDArray[np.int64]) -> Prediction:
+        """See `FittedOutputs.moments`."""
+        X = with_fidelity(self.features.table(candidates), fidelity, len(self.fidelities))
         mean, std, noise = (np.empty((len(candidates), len(self.outputs))) for _ in range(3))
         for column, model in enumerate(self.models):
             means, between, within = model.forest.moments(X)
@@ -69,13 +55,6 @@ class FittedRandomForest:
             std[:, column] = scale * np.sqrt(between if model.averages_noise else between + within)
             noise[:, column] = scale * np.sqrt(within) if model.averages_noise else 0.0
         return Prediction(self.outputs, mean, std, noise)
-
-    def output(self, name: str) -> OutputForest:
-        """The forest of the output `name`; raises KeyError."""
-        try:
-            return self.models[self.outputs.index(name)]
-        except ValueError:
-            raise KeyError(f"the model has no output {name!r}; it has {list(self.outputs)}") from None
 
     def paths(self, output: str, fidelity: str, n: int, *, seed: int) -> Paths:
         """Draw `n` functions: the mean plus a random combination of the trees' deviations from it.
@@ -93,24 +72,18 @@ class FittedRandomForest:
         values = np.empty((len(weights), len(candidates)))
         for start in range(0, len(candidates), CHUNK):
             table = self.features.table(candidates[start : start + CHUNK])
-            X = _with_fidelity(table, np.full(len(table), fidelity), self.fidelities)
+            X = with_fidelity(table, np.full(len(table), fidelity), len(self.fidelities))
             mean, deviations = _deviations(model, X, seed)
             values[:, start : start + len(table)] = mean + weights @ deviations / np.sqrt(len(deviations))
         return np.asarray(model.offset[fidelity] + model.scale[fidelity] * values, dtype=np.float64)
 
-    def hyperparameters(self) -> Mapping[str, Any]:
-        """JSON data for each output: trees, their size and the calibration's scale."""
+    def describe(self, model: OutputForest) -> Mapping[str, Any]:
+        """Trees, their size and the calibration's scale."""
         return {
-            name: {
-                "trees": len(model.forest.trees),
-                "leaves_per_tree": float(np.mean([(tree.node_count + 1) / 2 for tree in model.forest.trees] or [0])),
-                "uncertainty_scale": model.forest.scale,
-                "features": model.features,
-                "labels": model.labels,
-                "offset": dict(zip(self.fidelities, model.offset.tolist(), strict=True)),
-                "scale": dict(zip(self.fidelities, model.scale.tolist(), strict=True)),
-            }
-            for name, model in zip(self.outputs, self.models, strict=True)
+            "trees": len(model.forest.trees),
+            "leaves_per_tree": float(np.mean([(tree.node_count + 1) / 2 for tree in model.forest.trees] or [0])),
+            "uncertainty_scale": model.forest.scale,
+            "features": model.features,
         }
 
 
@@ -138,7 +111,7 @@ class RandomForest:
         features = tree_features(problem.space)
         fidelity = np.array([problem.fidelities.index(point.fidelity) for point in dataset.points], dtype=np.int64)
         table = features.table([point.candidate for point in dataset.points])
-        X = _with_fidelity(table, fidelity, problem.fidelities)
+        X = with_fidelity(table, fidelity, len(problem.fidelities))
         growth = self._growth(problem, X.shape[1], features.share)
         return FittedRandomForest(
             name=self.name,
@@ -180,13 +153,6 @@ def _fit_output(
         checked=fidelity == len(problem.fidelities) - 1,
     )
     return OutputForest(forest, offset, scale, not problem.deterministic, X.shape[1], len(y))
-
-
-def _with_fidelity(table: Table, fidelity: NDArray[np.int64], fidelities: Sequence[str]) -> Table:
-    """The table with the place in the ladder as its last column, when there are several fidelities."""
-    if len(fidelities) == 1:
-        return table
-    return np.concatenate([table, fidelity.astype(np.float32)[:, None]], axis=1)
 
 
 def _rank(model: OutputForest) -> int:
