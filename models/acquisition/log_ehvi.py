@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +45,7 @@ class LogExpectedHypervolumeImprovement:
     2011; boxes of Lacour et al., Computers & Operations Research 79, 347 (2017)). With draws it is noisy expected
     hypervolume improvement (Daulton et al., NeurIPS 2021, arXiv:2105.08195), in the logarithms of Ament et al. (NeurIPS
     2023, arXiv:2310.20708). The reference point is the objectives' `worst` values, or is inferred from the front.
+    While nothing feasible is known, all that counts is how likely a candidate is to be feasible.
     """
 
     samples: int = 16
@@ -69,8 +70,11 @@ class LogExpectedHypervolumeImprovement:
         feasible = torch.ones(utilities.shape[:2], dtype=torch.bool)
         for bound in bounds:
             feasible = feasible & (bound.sign * values[bound.output] <= bound.limit)
+        target = len(problem.fidelities) - 1
+        if bounds and len(utilities) and not bool(feasible.any()):
+            return _LogEHVI(models, goals, bounds, None, target)
         reference = _reference(goals, utilities, feasible)
-        return _LogEHVI(models, goals, bounds, _boxes(utilities, feasible, reference), len(problem.fidelities) - 1)
+        return _LogEHVI(models, goals, bounds, _boxes(utilities, feasible, reference), target)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -80,11 +84,8 @@ class LogExpectedHypervolumeImprovement:
 
 
 def _reference(goals: Sequence[Objective], utilities: Tensor, feasible: Tensor) -> Tensor:
-    """The utilities (m) from which volume is counted, of those of labels in draws, ``n x s x m``.
-
-    Where nothing is feasible all labels count, so that a first feasible answer is worth most where it is good.
-    """
-    known = utilities[feasible] if bool(feasible.any()) else utilities.reshape(-1, len(goals))
+    """The utilities (m) from which volume is counted, of those of labels in draws, ``n x s x m``."""
+    known = utilities[feasible]
     if len(known) == 0:
         front = torch.zeros(1, len(goals), dtype=torch.float64)
     else:
@@ -119,7 +120,7 @@ class _LogEHVI(FeatureAcquisition):
         models: dict[str, OutputModel],
         goals: Sequence[Objective],
         bounds: Sequence[Bound],
-        boxes: Tensor,
+        boxes: Tensor | None,
         target: int,
     ) -> None:
         super().__init__()
@@ -129,16 +130,20 @@ class _LogEHVI(FeatureAcquisition):
     def values(self, features: Tensor) -> Tensor:
         """Log expected hypervolume improvement ``b`` of features ``b x d``."""
         moments = moments_of(self.models, features, self.target)
-        lower, upper = self.boxes
+        total = log_kept(self.bounds, moments)
+        if self.boxes is not None:
+            total = total + self._log_volume(moments, *self.boxes)
+        return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))
+
+    def _log_volume(self, moments: Mapping[str, tuple[Tensor, Tensor]], lower: Tensor, upper: Tensor) -> Tensor:
+        """Log expected volume that is gained in all boxes, ``b x s``."""
         volume: Tensor = torch.zeros(())
         for i, goal in enumerate(self.goals):
             mean, variance = moments[goal.output]
             mean, std = mean.unsqueeze(-1), variance.sqrt()[:, None, None]
             above = log_improvement(goal, mean, std, lower[..., i])
             volume = volume + log_difference(above, _above_upper(goal, mean, std, upper[..., i]))
-        total = torch.logsumexp(volume, dim=-1)
-        total = total + log_kept(self.bounds, moments)
-        return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))
+        return torch.logsumexp(volume, dim=-1)
 
 
 def _above_upper(goal: Objective, mean: Tensor, std: Tensor, upper: Tensor) -> Tensor:

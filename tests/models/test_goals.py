@@ -176,6 +176,17 @@ def test_what_is_worse_than_worst_is_worth_nothing(square, make_problem, label, 
     assert good[int(np.argmax(score))]
 
 
+def test_while_nothing_is_feasible_a_front_is_looked_for_where_something_may_be(square, make_problem, label, rng):
+    bound = OutcomeConstraint("c", ">=", 5.0)
+    problem = make_problem(square, outputs=("a", "b", "c"), objectives=TWO, constraints=(bound,))
+    dataset = label(problem, square.sample(15, rng), first, second, lambda data: 2 * data["x"] - data["y"])
+    model, new = GaussianProcess().fit(problem, dataset, seed=0), square.sample(40, rng)
+    prediction = model.predict([type(dataset.points[0])(candidate, problem.target) for candidate in new])
+    expected = norm.logcdf((prediction.mean[:, 2] - bound.bound) / prediction.std[:, 2])
+    score = LogExpectedHypervolumeImprovement().scorer(problem, model, dataset, [], seed=0)(new)
+    assert np.allclose(score, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", [n for n, e in registry.ACQUISITIONS.items() if "pareto" in e.goals])
 def test_every_acquisition_for_a_front_keeps_the_contract(front, name):
     problem, model, dataset, new = front
