@@ -16,7 +16,7 @@ from theoros.db.chunks import chunks
 from theoros.db.clock import now
 from theoros.db.errors import AnswerNotFinite
 from theoros.db.records import AnswerRecord, CandidateRecord, LabelRecord
-from theoros.db.schema import Artifact, Candidate, Evaluation, Label, LabelOutput, LabelValue
+from theoros.db.schema import Artifact, Attempt, Candidate, Decision, Evaluation, Label, LabelOutput, LabelValue
 
 LARGEST_IN_ROWS = 64
 
@@ -106,9 +106,14 @@ def records(
             Candidate.kind,
             Candidate.data,
             Candidate.text,
+            Decision.proposer,
+            Decision.acquisition,
+            Attempt.wall_seconds,
         )
         .join(Label, Label.id == Evaluation.label_id)
         .join(Candidate, Candidate.id == Evaluation.candidate_id)
+        .outerjoin(Decision, Decision.evaluation_id == Evaluation.id)
+        .outerjoin(Attempt, Attempt.label_id == Evaluation.label_id)
         .where(Evaluation.campaign_id == campaign_id)
     )
     if evaluation_ids is None:
@@ -131,6 +136,9 @@ def records(
             values=arrays[row.label_id],
             cost=row.cost,
             from_cache=row.from_cache,
+            proposer=row.proposer or "",
+            acquisition=row.acquisition or "",
+            seconds=row.wall_seconds,
         )
         for row in rows
     ]

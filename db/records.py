@@ -112,7 +112,11 @@ class FailureRecord:
 
 @dataclass(frozen=True)
 class LabelRecord:
-    """A label as a model needs it. `sequence` orders a campaign's evaluations as they were decided."""
+    """A label as a model needs it. `sequence` orders a campaign's evaluations as they were decided.
+
+    `proposer` and `acquisition` are those of the decision, empty where there was none; `seconds` is how long the oracle
+    took, None where nobody measured it.
+    """
 
     label_id: int
     evaluation_id: int
@@ -122,6 +126,9 @@ class LabelRecord:
     values: Mapping[str, NDArray[np.float64]]
     cost: float
     from_cache: bool
+    proposer: str = ""
+    acquisition: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import cast
 
 import numpy as np
 
+from theoros.models import registry
 from theoros.models.contract import (
     Acquisition,
     Dataset,
@@ -23,6 +24,7 @@ from theoros.models.contract import (
     SamplePaths,
     Surrogate,
 )
+from theoros.models.decide import propose, select
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 
@@ -50,14 +52,40 @@ def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) ->
         json.dumps(model.hyperparameters(), allow_nan=False)
     except (TypeError, ValueError) as error:
         broken.append(f"its hyperparameters are not JSON data: {error}")
-    for name, damaged in _damaged(dataset).items():
+    for name, bad in damaged(dataset).items():
         try:
-            fitted = surrogate.fit(problem, damaged, seed=1, previous=model)
+            fitted = surrogate.fit(problem, bad, seed=1, previous=model)
             broken += [f"{law}, with {name}" for law in _prediction_laws(fitted, problem, dataset.points)]
             if "samples" in surrogate.provides:
                 broken += [f"{law}, with {name}" for law in _path_laws(fitted, problem, dataset.points)]
         except Exception as error:
             broken.append(f"fit raised {type(error).__name__} with {name}: {error}")
+    return broken
+
+
+def check_decision(surrogate: Surrogate, problem: Problem, dataset: Dataset, *, seed: int = 1) -> list[str]:
+    """Fit to `dataset`, however bad it is, and let the defaults decide with what comes.
+
+    `surrogate` is a built-in one, or one that is known by its own ``module:Class``.
+    """
+    name = surrogate.name if surrogate.name in registry.SURROGATES else _path(surrogate)
+    acquisition = registry.acquisition(registry.default_acquisition(problem, name))
+    proposers = [registry.proposer(known) for known in registry.default_proposers(problem)]
+    try:
+        model = surrogate.fit(problem, dataset, seed=seed)
+        broken = _prediction_laws(model, problem, dataset.points)
+        seen = {point.candidate.hash for point in dataset.points}
+        found = propose(problem, proposers, dataset, model, acquisition, [], seen, 1, seed)
+        choices = select(problem, found, dataset, model, acquisition, [], set(), 1, seed)
+        if len(choices) != 1:
+            return [*broken, f"{len(found)} proposals came, and {len(choices)} decisions"]
+        problem.space.check(choices[0].point.candidate)
+    except Exception as error:
+        return [f"{type(error).__name__}: {error}"]
+    if choices[0].point.candidate.hash in seen:
+        broken.append(f"{choices[0].point.candidate.text} is asked again")
+    if not np.isfinite([number for pair in choices[0].predictions.values() for number in pair]).all():
+        broken.append("what is predicted of the choice is not finite")
     return broken
 
 
@@ -110,6 +138,10 @@ def check_proposer(proposer: Proposer, problem: Problem, request: ProposalReques
     if [(candidate.hash, dict(candidate.data)) for candidate in request.labelled] != labelled:
         broken.append("proposing changed the labelled candidates")
     return broken
+
+
+def _path(surrogate: Surrogate) -> str:
+    return f"{type(surrogate).__module__}:{type(surrogate).__qualname__}"
 
 
 def _prediction_laws(model: FittedSurrogate, problem: Problem, points: Sequence[Point]) -> list[str]:
@@ -178,19 +210,24 @@ def _path_laws(model: FittedSurrogate, problem: Problem, points: Sequence[Point]
     return broken
 
 
-def _damaged(dataset: Dataset) -> dict[str, Dataset]:
-    missing, constant, huge = dataset.values.copy(), dataset.values.copy(), dataset.values.copy()
-    missing[0] = np.nan
+def damaged(dataset: Dataset) -> dict[str, Dataset]:
+    """What laboratories produce, made of `dataset` (two labels or more): by what is wrong with it."""
+    constant, huge, both, third = (dataset.values.copy() for _ in range(4))
     constant[:] = 3.0
     huge[0] = 1e12
+    both[0], both[-1] = 1e6, -1e6
+    third[::3] = np.nan
     return {
         "no label": Dataset((), dataset.outputs, dataset.values[:0]),
         "one label": Dataset(dataset.points[:1], dataset.outputs, dataset.values[:1]),
-        "a missing output": replace(dataset, values=missing),
-        "nothing but missing outputs": replace(dataset, values=np.full_like(missing, np.nan)),
+        "a third of the labels missing": replace(dataset, values=third),
+        "nothing but missing outputs": replace(dataset, values=np.full_like(third, np.nan)),
         "constant outputs": replace(dataset, values=constant),
         "an absurd outlier": replace(dataset, values=huge),
-        "every label twice": Dataset(dataset.points * 2, dataset.outputs, np.concatenate([dataset.values] * 2)),
+        "outliers at both ends": replace(dataset, values=both),
+        "labels that contradict each other": Dataset(
+            dataset.points * 2, dataset.outputs, np.concatenate([dataset.values, 1 - dataset.values])
+        ),
     }
 
 

@@ -9,11 +9,15 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from theoros.models.desirability import Desirability
 from theoros.models.objective import Objective
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
 
 Array = NDArray[np.float64]
+
+#: The output that is the logarithm of an evaluation's run time in seconds.
+RUN_TIME = "log_seconds"
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,26 @@ class Point:
     fidelity: str
 
 
+class Origin(NamedTuple):
+    """Who chose a point: the names of the proposer and of the acquisition, ``""`` where there was none."""
+
+    proposer: str
+    acquisition: str
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labels as a surrogate sees them.
 
     `values` is ``n x m``, one column per scalar of `outputs`, NaN where a label lacks that output. Rows are in the
-    order in which they were decided.
+    order in which they were decided. `origins` (n) say who chose each, None where that is not known; they are empty
+    where it is known of none.
     """
 
     points: tuple[Point, ...]
     outputs: tuple[str, ...]
     values: Array
+    origins: tuple[Origin | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.points)
@@ -73,6 +86,28 @@ class OutcomeConstraint:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What an earlier campaign learned: labels at its target fidelity, of outputs in this campaign's units.
+
+    They are no labels of this campaign: they tell a surrogate what to expect, and count for nothing else. Candidates
+    may lie outside this campaign's space, as long as they can be encoded.
+    """
+
+    campaign: str
+    dataset: Dataset
+
+
+@dataclass(frozen=True)
+class LabelNoise:
+    """How far an output's labels scatter: `std` is their standard deviation in its unit, or names the output that gives
+    each label's own standard error.
+    """
+
+    output: str
+    std: float | str
+
+
+@dataclass(frozen=True)
 class Problem:
     """All that a model or a decision needs to know of a campaign, and nothing else of it.
 
@@ -80,7 +115,10 @@ class Problem:
     are to be large, small or near a target, several of them in the sense of Pareto (for ``learn``, whose variance
     counts: one). `fidelities` go from cheapest to the truth, with `costs` relative to the last. `feasible` tells if
     a candidate keeps the constraints that need no oracle (a synthesizability bound); it is cheap and vetoes a candidate
-    before it is scored.
+    before it is scored. `earlier` campaigns have asked similar questions (`theoros.models.surrogates.transfer`).
+    `noise` is what is known of the labels' errors. With a `desirability` that one number is to be large, and the
+    `objectives` are the wishes of which it is made. If it is `timed`, run times are learned as well
+    (`theoros.models.run_time`).
     """
 
     goal: str
@@ -92,17 +130,25 @@ class Problem:
     constraints: tuple[OutcomeConstraint, ...] = ()
     deterministic: bool = True
     feasible: Callable[[Candidate], bool] | None = None
+    earlier: tuple[Earlier, ...] = ()
+    noise: tuple[LabelNoise, ...] = ()
+    desirability: Desirability | None = None
+    timed: bool = False
 
     @property
     def objective(self) -> Objective:
-        """The first objective, which is the only one but in a search for a Pareto front."""
+        """The first objective, which is the only one but in a search for a Pareto front or for what is desirable."""
         return self.objectives[0]
 
     @property
     def aim(self) -> str:
-        """What an acquisition has to be able to do: ``"optimize"``, ``"match"``, ``"pareto"`` or ``"learn"``."""
+        """What an acquisition has to be able to do: ``"optimize"``, ``"match"``, ``"pareto"``, ``"desirability"`` or
+        ``"learn"``.
+        """
         if self.goal != "optimize":
             return self.goal
+        if self.desirability is not None:
+            return "desirability"
         if len(self.objectives) > 1:
             return "pareto"
         return "match" if self.objective.sense == "match" else "optimize"
@@ -112,6 +158,12 @@ class Problem:
         """The outputs that decide how good a candidate is: objectives and constrained ones, each once."""
         names = [*(goal.output for goal in self.objectives), *(constraint.output for constraint in self.constraints)]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is kept of labels: the outputs to be modelled, their standard errors, and run times where asked for."""
+        errors = [noise.std for noise in self.noise if isinstance(noise.std, str)]
+        return tuple(dict.fromkeys([*self.outputs, *errors, *([RUN_TIME] if self.timed else [])]))
 
     @property
     def target(self) -> str:
@@ -230,10 +282,16 @@ class ProposalRequest:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate with the name of the proposer that made it."""
+    """A candidate with the name of the proposer that made it.
+
+    `acquisition` is the one under which it was sought where several take turns, `share` what part of the proposals its
+    proposer might make where there are several.
+    """
 
     candidate: Candidate
     proposer: str
+    acquisition: str = ""
+    share: float | None = None
 
 
 class Proposer(Protocol):

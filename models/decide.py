@@ -23,6 +23,7 @@ from theoros.models.contract import (
     Proposer,
     Score,
 )
+from theoros.models.credit import shares, told
 from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -70,7 +71,12 @@ def propose(
     good. With several fidelities, candidates labelled only below the target are proposed too (as `PROMOTION`). A
     proposer that needs a model is left out while `model` is None. One that raises is logged and left out as long as
     another yields something; when none does, random candidates stand in, so an empty list means an exhausted space.
+
+    With a model, several proposers share the proposals by what theirs have earned (`theoros.models.credit`), and of
+    several acquisitions that take turns one scores them all.
     """
+    turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"))
+    acquisition, parts = turn.acquisition, _parts(problem, dataset, proposers) if model is not None else {}
     request = ProposalRequest(
         problem,
         n if model is None else max(POOL, 4 * n),
@@ -88,13 +94,15 @@ def propose(
     def add(name: str, candidates: Sequence[Candidate]) -> None:
         for candidate in candidates:
             if candidate.hash not in seen:
-                found.setdefault(candidate.hash, Proposal(candidate, name))
+                found.setdefault(candidate.hash, Proposal(candidate, name, turn.name, parts.get(name)))
 
     for index, proposer in enumerate(proposers):
         if proposer.needs_model and model is None:
             continue
+        part = max(1, round(parts[proposer.name] * len(parts) * request.n)) if parts else request.n
+        own = replace(request, n=part, seed=derived_seed(seed, proposer.name, index))
         try:
-            add(proposer.name, proposer.propose(replace(request, seed=derived_seed(seed, proposer.name, index))))
+            add(proposer.name, proposer.propose(own))
         except Exception:
             logger.warning("the proposer %r failed and is left out of this decision", proposer.name, exc_info=True)
     if not found:
@@ -123,13 +131,17 @@ def select(
     An acquisition that chooses many at once (`BatchAcquisition`) does so; else greedily: score all under what is
     pending, take the best, count it as pending, and score again. `seen` holds (candidate hash, fidelity) of all that
     was ever asked, and none is asked twice; `fidelities` are those that may be asked (all of them by default). Without
-    a model the proposals are taken in their order at the target fidelity.
+    a model the proposals are taken in their order at the target fidelity. Of several acquisitions that take turns the
+    one decides under which the first proposal was sought.
     """
     open_levels = [f for f in problem.fidelities if fidelities is None or f in fidelities]
     pool = _Pool.of(problem, proposals, seen, pending, open_levels)
     if model is None:
         return [_unguided(proposal, pool.levels_of(proposal.candidate)[-1]) for proposal in pool.proposals[: max(n, 0)]]
     candidates = [proposal.candidate for proposal in pool.proposals]
+    sought = next((proposal.acquisition for proposal in pool.proposals), "")
+    turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"), sought)
+    acquisition = turn.acquisition
     plan = _planned(problem, model, dataset, acquisition, pending, candidates, n, derived_seed(seed, "batch"))
     left = list(range(len(candidates)))
     now = list(pending)
@@ -147,7 +159,8 @@ def select(
             fidelity, why = _level(problem, model, proposal.candidate, dataset, now, levels)
         point = Point(proposal.candidate, fidelity)
         rivals = len(candidates) - (place if plan is None else 0)
-        chosen.append(_Chosen(point, proposal.proposer, pick.value, _reason(rivals, len(plan or ()), fidelity, why)))
+        more = [turn.reason, _share(proposal), f"{fidelity}: {why}" if why else ""]
+        chosen.append(_Chosen(point, proposal.proposer, pick.value, _reason(rivals, len(plan or ()), more)))
         now.append(point)
     return _with_predictions(chosen, model, acquisition.name)
 
@@ -229,9 +242,44 @@ def _best_left(score: Score, candidates: Sequence[Candidate], left: list[int]) -
     return Pick(left.pop(best), float(values[best]))
 
 
-def _reason(rivals: int, together: int, fidelity: str, why: str) -> str:
+class _Turn(NamedTuple):
+    """The acquisition that scores; of several that take turns its name and what is told of its turn."""
+
+    acquisition: Acquisition
+    name: str
+    reason: str
+
+    @classmethod
+    def of(
+        cls,
+        acquisition: Acquisition,
+        problem: Problem,
+        model: FittedSurrogate | None,
+        dataset: Dataset,
+        seed: int,
+        name: str = "",
+    ) -> _Turn:
+        """That of `name`, or the one that `seed` draws, where `acquisition` is a portfolio."""
+        nominate = getattr(acquisition, "nominate", None)
+        if nominate is None or model is None:
+            return cls(acquisition, "", "")
+        chosen, held = nominate(problem, model, dataset, seed=seed, name=name)
+        return cls(chosen, chosen.name, f"the turn of {chosen.name} ({told(held)})")
+
+
+def _parts(problem: Problem, dataset: Dataset, proposers: Sequence[Proposer]) -> dict[str, float]:
+    """What part of the proposals each proposer may make; nothing where there is one."""
+    names = [proposer.name for proposer in proposers]
+    return shares(problem, dataset, "proposer", names) if len(set(names)) == len(names) > 1 else {}
+
+
+def _share(proposal: Proposal) -> str:
+    return "" if proposal.share is None else f"{proposal.share:.0%} of the proposals may be by {proposal.proposer}"
+
+
+def _reason(rivals: int, together: int, more: Sequence[str]) -> str:
     reason = f"best of {rivals} proposals" + (f", one of {together} chosen together" if together else "")
-    return f"{reason}; {fidelity}: {why}" if why else reason
+    return "; ".join(text for text in (reason, *more) if text)
 
 
 def _with_predictions(chosen: Sequence[_Chosen], model: FittedSurrogate, acquisition: str) -> list[Choice]:

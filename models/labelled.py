@@ -14,12 +14,16 @@ MOST_LABELLED = 1_000
 
 
 def labelled_utilities(problem: Problem, dataset: Dataset) -> tuple[NDArray[np.int64], Array, NDArray[np.bool_]]:
-    """Rows of `dataset` whose `k` objectives were all observed at the target (n), their utilities ``n x k``, and
-    whether each is feasible (n).
+    """Rows of `dataset` whose `k` objectives were all observed at the target (n), their utilities ``n x k`` (or their
+    desirability ``n x 1``), and whether each is feasible (n).
     """
     at_target = [point.fidelity == problem.target for point in dataset.points]
     values = np.asarray(dataset.values, dtype=np.float64)
-    wanted = [goal.utility(values[:, dataset.outputs.index(goal.output)]) for goal in problem.objectives]
+    columns = {goal.output: values[:, dataset.outputs.index(goal.output)] for goal in problem.objectives}
+    if problem.desirability is not None:
+        wanted = [problem.desirability.graded(columns)]
+    else:
+        wanted = [goal.utility(columns[goal.output]) for goal in problem.objectives]
     utilities = np.stack(wanted, axis=1)
     rows = np.flatnonzero(np.array(at_target, dtype=bool) & np.isfinite(utilities).all(1))
     feasible = np.ones(len(rows), dtype=bool)

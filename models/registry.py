@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,11 +17,15 @@ from theoros.models.contract import Acquisition, Problem, Proposer, Surrogate
 
 @dataclass(frozen=True)
 class SurrogateEntry:
-    """Where a surrogate is implemented, and what its class declares."""
+    """Where a surrogate is implemented, and what its class declares.
+
+    `needs` are a module that has to be importable and the extra that brings it.
+    """
 
     path: str
     provides: frozenset[str]
     kinds: frozenset[str]
+    needs: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class AcquisitionEntry:
     path: str
     needs: frozenset[str]
     goals: frozenset[str]
+    run_times: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,12 +61,24 @@ _MOMENTS = frozenset({"mean", "variance"})
 _GAUSSIAN = frozenset({"mean", "variance", "samples", "posterior", "gradient"})
 _POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
 _ONE, _PARETO = frozenset({"optimize", "match"}), frozenset({"pareto"})
+_DESIRABILITY = frozenset({"desirability"})
 
 SURROGATES: Mapping[str, SurrogateEntry] = {
     "gp": SurrogateEntry(
         f"{_GP}:GaussianProcess", frozenset({"mean", "variance", "samples", "posterior", "gradient"}), _PARAMETERS
     ),
+    "transfer_gp": SurrogateEntry(f"{_SURROGATES}.transfer:TransferGaussianProcess", _GAUSSIAN, _PARAMETERS),
     "saas_gp": SurrogateEntry(f"{_SURROGATES}.saas:SparseGaussianProcess", _GAUSSIAN, _PARAMETERS),
+    "warped_gp": SurrogateEntry(f"{_SURROGATES}.warped:WarpedGaussianProcess", _GAUSSIAN, _PARAMETERS),
+    "heteroskedastic_gp": SurrogateEntry(
+        f"{_SURROGATES}.heteroskedastic:HeteroskedasticGaussianProcess", _GAUSSIAN, _PARAMETERS
+    ),
+    "saas_nuts": SurrogateEntry(
+        f"{_SURROGATES}.saas_nuts:SparseMixture",
+        frozenset({"mean", "variance", "samples"}),
+        _PARAMETERS,
+        ("pyro", "nuts"),
+    ),
     "variational_gp": SurrogateEntry(f"{_SURROGATES}.variational:VariationalGaussianProcess", _GAUSSIAN, _PARAMETERS),
     "tanimoto_gp": SurrogateEntry(
         f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
@@ -71,6 +89,7 @@ SURROGATES: Mapping[str, SurrogateEntry] = {
     "deep_ensemble": SurrogateEntry(
         "theoros.models.surrogates.deep_ensemble:DeepEnsemble", frozenset({"mean", "variance", "samples"}), _BOTH_KINDS
     ),
+    "deep_kernel": SurrogateEntry(f"{_SURROGATES}.deep_kernel:DeepKernelProcess", _GAUSSIAN, _BOTH_KINDS),
     "message_passing": SurrogateEntry(
         "theoros.models.surrogates.message_passing:MessagePassing",
         frozenset({"mean", "variance", "samples"}),
@@ -79,10 +98,18 @@ SURROGATES: Mapping[str, SurrogateEntry] = {
 }
 ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _ONE),
+    "log_ei_per_second": AcquisitionEntry(
+        f"{_ACQUISITION}.per_second:LogExpectedImprovementPerSecond", _POSTERIOR, _ONE, run_times=True
+    ),
     "log_ehvi": AcquisitionEntry(f"{_ACQUISITION}.log_ehvi:LogExpectedHypervolumeImprovement", _POSTERIOR, _PARETO),
+    "log_desirability": AcquisitionEntry(
+        f"{_ACQUISITION}.log_desirability:LogExpectedDesirability", _POSTERIOR, _DESIRABILITY
+    ),
     "ei": AcquisitionEntry(f"{_ACQUISITION}.expected_improvement:ExpectedImprovement", _MOMENTS, _ONE),
     "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _MOMENTS, _OPTIMIZE),
-    "thompson": AcquisitionEntry(f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _ONE | _PARETO),
+    "thompson": AcquisitionEntry(
+        f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _ONE | _PARETO | _DESIRABILITY
+    ),
     "greedy": AcquisitionEntry(f"{_ACQUISITION}.greedy:Greedy", frozenset({"mean"}), _ONE),
     "std": AcquisitionEntry(
         f"{_ACQUISITION}.standard_deviation:StandardDeviation", frozenset({"variance"}), _ONE | _LEARN
@@ -91,16 +118,34 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
         f"{_ACQUISITION}.integrated_variance:IntegratedVariance", _POSTERIOR, _LEARN
     ),
     "mes": AcquisitionEntry(f"{_ACQUISITION}.mes:MaxValueEntropySearch", _POSTERIOR, _OPTIMIZE),
+    "knowledge_gradient": AcquisitionEntry(
+        f"{_ACQUISITION}.knowledge_gradient:KnowledgeGradient", _POSTERIOR, _OPTIMIZE
+    ),
     "epig": AcquisitionEntry(f"{_ACQUISITION}.epig:ExpectedPredictiveInformationGain", frozenset({"samples"}), _LEARN),
     "bald": AcquisitionEntry(f"{_ACQUISITION}.bald:Disagreement", frozenset({"variance"}), _LEARN),
     "committee": AcquisitionEntry(f"{_ACQUISITION}.committee:QueryByCommittee", frozenset({"samples"}), _LEARN),
-    "random": AcquisitionEntry(f"{_ACQUISITION}.random_scores:RandomScores", frozenset(), _ONE | _PARETO | _LEARN),
+    "portfolio": AcquisitionEntry(
+        f"{_ACQUISITION}.portfolio:Portfolio", frozenset({"mean", "variance", "samples"}), _OPTIMIZE
+    ),
+    "random": AcquisitionEntry(
+        f"{_ACQUISITION}.random_scores:RandomScores", frozenset(), _ONE | _PARETO | _DESIRABILITY | _LEARN
+    ),
 }
+#: Surrogates that weigh labels by what is known of their errors.
+READ_NOISE = ("gp", "warped_gp", "heteroskedastic_gp", "saas_gp", "saas_nuts", "tanimoto_gp")
+#: From so many parameters on a sparse-axis process is a rival.
+MANY_PARAMETERS = 20
+#: Above so many labels these surrogates are replaced where the choice is free.
+MANY_LABELS = 1_500
+_FOR_MANY: Mapping[str, str] = {"gp": "variational_gp"}
+#: Labels before which these rivals are not judged, being slow to learn what a process knows better.
+_JUDGED_FROM: Mapping[str, int] = {"deep_ensemble": 300}
 #: ``acquisition: auto`` is the first of these that serves the aim and finds what it needs.
-_BY_PREFERENCE = ("log_ei", "log_ehvi", "thompson", "ei", "greedy", "integrated_variance", "std")
+_BY_PREFERENCE = ("log_ei", "log_ehvi", "log_desirability", "thompson", "ei", "greedy", "integrated_variance", "std")
 PROPOSERS: Mapping[str, ProposerEntry] = {
     "random": ProposerEntry(f"{_PROPOSERS}.random_design:RandomDesign", _BOTH_KINDS, False),
     "sobol": ProposerEntry(f"{_PROPOSERS}.sobol:SobolDesign", _BOTH_KINDS, False),
+    "earlier_best": ProposerEntry(f"{_PROPOSERS}.earlier_best:EarlierBest", _PARAMETERS, False),
     "acquisition_optimizer": ProposerEntry(
         f"{_PROPOSERS}.acquisition_optimizer:AcquisitionOptimizer", _PARAMETERS, True, "infinite"
     ),
@@ -136,6 +181,31 @@ def default_surrogate(problem: Problem) -> str:
     )
 
 
+def rivals(problem: Problem, acquisition: str) -> tuple[str, ...]:
+    """The surrogates among which ``surrogate: auto`` chooses by what they predict (`theoros.models.contest`).
+
+    The default one comes first and is believed until another has proved better; all offer what `acquisition` needs, and
+    use what is known of the labels' errors. A sparse-axis process is a rival only where there are many parameters:
+    where there are few it costs more and wins nothing.
+    """
+    first, needs = default_surrogate(problem), _acquisition_entry(acquisition).needs
+    others = ["deep_ensemble"] if problem.space.kind == "molecule" else []
+    if len(getattr(problem.space, "parameters", ())) >= MANY_PARAMETERS:
+        others.append("saas_gp")
+    able = [name for name in [*others, "random_forest"] if needs <= SURROGATES[name].provides]
+    return (first, *(name for name in able if not problem.noise or name in READ_NOISE))
+
+
+def judged_from(name: str) -> int:
+    """Labels that there must be before `name` takes part in the contest of surrogates."""
+    return _JUDGED_FROM.get(name, 0)
+
+
+def for_many(name: str, problem: Problem, labels: int) -> str:
+    """The surrogate that stands for `name` beside so many labels, which it would be slow to learn itself."""
+    return _FOR_MANY.get(name, name) if labels > MANY_LABELS and not problem.noise else name
+
+
 def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
     """The name behind ``acquisition: auto``, beside `surrogate` (the default one unless it is named).
 
@@ -144,6 +214,11 @@ def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
     offered = _surrogate_entry(surrogate or default_surrogate(problem)).provides
     serving = [name for name in _BY_PREFERENCE if problem.aim in ACQUISITIONS[name].goals]
     return next((name for name in serving if ACQUISITIONS[name].needs <= offered), "random")
+
+
+def reads_run_times(acquisition: str) -> bool:
+    """Whether the acquisition wants run times to be learned; raises ValueError for a name that nobody knows."""
+    return _acquisition_entry(acquisition).run_times
 
 
 def default_proposers(problem: Problem) -> tuple[str, ...]:
@@ -159,12 +234,26 @@ def initial_proposer(problem: Problem) -> str:
 
 
 def check_surrogate_name(name: str, problem: Problem) -> None:
-    """Raise ValueError when `name` is no surrogate, or one that can't read the problem's candidates."""
+    """Raise ValueError when `name` is no surrogate, one that can't read the problem's candidates, or not installed."""
     entry = _surrogate_entry(name)
     if problem.space.kind not in entry.kinds:
         raise ValueError(
             f"The surrogate {name!r} reads {_listed(entry.kinds)}, and the space holds {problem.space.kind!r}. "
             f"Use {default_surrogate(problem)!r}, or leave the surrogate out."
+        )
+    if entry.needs is not None and importlib.util.find_spec(entry.needs[0]) is None:
+        raise ValueError(
+            f"The surrogate {name!r} needs the module {entry.needs[0]!r}, which is not installed. "
+            f"Install it with: pip install 'theoros[{entry.needs[1]}]'"
+        )
+
+
+def check_reads_noise(name: str) -> None:
+    """Raise ValueError when `name` is a built-in surrogate that can't use what is known of the labels' errors."""
+    if ":" not in name and name not in READ_NOISE:
+        raise ValueError(
+            f"The surrogate {name!r} finds out itself how far labels scatter, and can't be told. "
+            f"Use one of {', '.join(map(repr, READ_NOISE))}, or leave 'noise' out of the question."
         )
 
 
@@ -218,7 +307,9 @@ def _surrogate_entry(name: str) -> SurrogateEntry:
 def _acquisition_entry(name: str) -> AcquisitionEntry:
     if ":" in name:
         cls = _load(name)
-        return AcquisitionEntry(name, frozenset(cls.needs), frozenset(cls.goals))
+        return AcquisitionEntry(
+            name, frozenset(cls.needs), frozenset(cls.goals), bool(getattr(cls, "run_times", False))
+        )
     return ACQUISITIONS[_known(name, ACQUISITIONS, "acquisition")]
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from theoros.db import CampaignOwned, Claim, DecisionRecord, FailureRecord, Store
 from theoros.db.records import AnswerRecord, CheckRecord, EvaluationRecord, OutputValue
+from theoros.models.contest import Contest
 from theoros.models.contract import Choice
 from theoros.models.decide import without_model
+from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, checked_values
 from theoros.oracles.failures import OracleFailure
@@ -71,7 +73,8 @@ def ask(plan: Plan, store: Store, client: str) -> Asked:
     if unfinished := store.claims_of(name, worker):
         return _asked(unfinished[0])
     with _turn(store, name) as owner:
-        for _ in range(3):  # an answer that the database has already is no question: decide again
+        # An answer that the database has already is no question: decide again. A whole initial design may be such.
+        for _ in range(plan.initial_decisions + 3):
             if claims := store.claim(name, worker=worker, lease_seconds=LEASE, owner=owner):
                 return _asked(claims[0])
             n, reason = affordable(plan, store.progress(name, plan.cost_table), 1)
@@ -130,7 +133,7 @@ def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
     """
     started = time.perf_counter()
     seed, problem = plan.spec.seed, plan.problem
-    models = ModelPlan(problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
+    models = plan.models
     evaluations = store.evaluations(plan.spec.campaign)
     sequence = len(evaluations) + 1
     guided = plan.acquisition != "random" and sequence > plan.initial_decisions
@@ -173,11 +176,10 @@ def _learn(
     if len(labels) < 2:
         return None, None
     seed = derive(plan.spec.seed, "fit", len(labels))
-    dataset, sequences = history(labels, evaluations, plan.problem.outputs)
-    belief, report = modelling.train(models, dataset, sequences, seed=seed, previous=None)
+    dataset, sequences = history(labels, evaluations, plan.problem.columns)
     versions = store.model_versions(name)
-    if versions and versions[-1].n_labels == len(labels):
-        return belief, versions[-1].number
+    earlier = versions[-1].hyperparameters if versions else {}
+    contest = Contest.recorded(plan.rivals, earlier.get(modelling.CONTEST))
     checked = {check.label_id for version in versions for check in version.checks}
     predictions = store.predictions(name)
     checks = [
@@ -186,6 +188,14 @@ def _learn(
         for p in predictions.get(label.evaluation_id, ())
         if p.output in label.values
     ]
+    widening = Widening.recorded(earlier.get(modelling.WIDENING)).told(
+        [(c.output, c.mean, c.std, c.observed) for c in checks if c.label_id not in checked]
+    )
+    belief, report = modelling.train(
+        models, dataset, sequences, seed=seed, previous=None, contest=contest, widening=widening
+    )
+    if versions and versions[-1].n_labels == len(labels):
+        return belief, versions[-1].number
     number = versions[-1].number + 1 if versions else 1
     store.add_model_version(
         name,

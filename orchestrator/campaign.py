@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theoros.db import Store
+from theoros.orchestrator.earlier import KEY, Lesson, informed, lessons, stored_lessons
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.spec.campaign import CampaignSpec
@@ -27,7 +28,7 @@ class Campaign:
 
     ``Campaign("campaign.yaml").run()`` runs a file; ``Campaign({...}).run()`` the same as a mapping. A campaign that
     the database has under that name is opened when its specification is the same, and refused when it differs.
-    ``Campaign.open(name)`` opens one by its name alone.
+    ``Campaign.open(name)`` opens one by its name alone. `lessons` are what it learns from earlier campaigns.
 
     Args:
         spec: a path, a mapping, or a `CampaignSpec`.
@@ -59,6 +60,8 @@ class Campaign:
         self._stored = {"base": str(base), "scorecard": self.plan.scorecard.to_dict(), "campaign": spec.to_dict()}
         self._control_of = control_of
         self._is_new = self._check_new()
+        self.lessons = self._choose_lessons(file)
+        self.plan = informed(self.plan, self.store, self.lessons)
 
     @classmethod
     def open(cls, name: str, database: str | Path = DEFAULT_DATABASE) -> Campaign:
@@ -74,6 +77,8 @@ class Campaign:
         campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
         campaign._stored, campaign._is_new, campaign._control_of = dict(stored), False, None
         _require_units(stored["scorecard"]["units"], campaign.plan.scorecard.units, name)
+        campaign.lessons = stored_lessons(stored)
+        campaign.plan = informed(campaign.plan, store, campaign.lessons)
         return campaign
 
     def _check_new(self) -> bool:
@@ -87,7 +92,7 @@ class Campaign:
             known = self.store.campaign(self.name).spec
         except CampaignNotFound:
             return True
-        if {**known, "base": ""} != {**self._stored, "base": ""}:
+        if _question(known) != _question(self._stored):
             raise CampaignExists(
                 f"The database {self.store.safe_url} has a campaign {self.name!r} with another specification. "
                 "A campaign is never overwritten: change the name in the file, or let `theoros run --fresh` choose the "
@@ -95,13 +100,33 @@ class Campaign:
             )
         return False
 
+    def _choose_lessons(self, file: str) -> tuple[Lesson, ...]:
+        """What is learned from earlier campaigns: as it was chosen when this one was new.
+
+        A control learns from the same labels as what it is a control of.
+        """
+        if not self.plan.spec.learn_from:
+            return ()
+        if not self._is_new:
+            return stored_lessons(self.store.campaign(self.name).spec)
+        if self._control_of is not None and self.plan.acquisition != "random":
+            return stored_lessons(self.store.campaign(self._control_of).spec)
+        return lessons(self.plan, self.store, file=file)
+
     def save(self) -> None:
         """Store the campaign if it is new. Running and asking do so by themselves."""
         if self._is_new:
             spec = self.plan.spec
+            chosen = {KEY: [lesson.to_dict() for lesson in self.lessons]} if self.lessons else {}
             self.store.create_campaign(
-                spec.campaign, goal=spec.question.goal, spec=self._stored, seed=spec.seed, control_of=self._control_of
+                spec.campaign,
+                goal=spec.question.goal,
+                spec=self._stored | chosen,
+                seed=spec.seed,
+                control_of=self._control_of,
             )
+            for lesson in self.lessons:
+                self.store.add_event(spec.campaign, "learned_from", lesson.text, lesson.to_dict())
             self._is_new = False
 
     @property
@@ -171,6 +196,11 @@ class Campaign:
     def close(self) -> None:
         """Close the database."""
         self.store.close()
+
+
+def _question(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a stored specification another one: neither its folder nor what it learned when it was new."""
+    return {key: value for key, value in stored.items() if key not in ("base", KEY)}
 
 
 def _require_units(stored: Mapping[str, str], now: Mapping[str, str], name: str) -> None:

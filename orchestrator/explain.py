@@ -14,16 +14,19 @@ from sqlalchemy.exc import DBAPIError
 from theoros.db import CardRecord, Store, StoreError
 from theoros.models.contract import FittedSurrogate, Problem
 from theoros.models.feasibility import problem_of
+from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.orchestrator.agents.beliefs import history
+from theoros.orchestrator.earlier import informed, stored_lessons
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.seeds import derive
 from theoros.orchestrator.spec.errors import SpecError
 from theoros.orchestrator.spec.load import spec_from_dict
+from theoros.workers.modelling import WIDENING
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Refitted:
     `problem` is the plan's, with one more output where candidates have failed: whether one succeeds.
 
     `version` is the campaign's last model version, None before the first; `n_labels` are the labels of this fit, which
-    may be more than that version saw. `message` is what a person should know of the fit.
+    may be more than that version saw. `message` is what a person should know of the fit, `widening` how much wider than
+    by the model itself its predictions are told.
     """
 
     plan: Plan
@@ -42,6 +46,7 @@ class Refitted:
     version: int | None
     n_labels: int
     message: str
+    widening: Widening
 
 
 def refitted(store: Store, name: str) -> Refitted:
@@ -51,16 +56,20 @@ def refitted(store: Store, name: str) -> Refitted:
     """
     stored = store.campaign(name).spec
     plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
+    plan = informed(plan, store, stored_lessons(stored))
     labels = store.label_records(name)
     if len(labels) < 2:
         raise SpecError(f"campaign {name!r} has {len(labels)} labels, and a model needs two. Run it first.", ("NAME",))
     from theoros.models.registry import surrogate
 
-    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem.outputs)
+    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem.columns)
     problem, seed = problem_of(plan.problem, data), derive(plan.spec.seed, "fit", len(labels))
-    model = surrogate(plan.surrogate).fit(problem, data, seed=seed)
     versions = store.model_versions(name)
-    return Refitted(plan, problem, model, versions[-1].number if versions else None, len(labels), model.message)
+    chosen = versions[-1].surrogate if plan.models.rivals and versions else plan.surrogate
+    model = surrogate(chosen).fit(problem, data, seed=seed)
+    number, told = (versions[-1].number, versions[-1].hyperparameters) if versions else (None, {})
+    widening = Widening.recorded(told.get(WIDENING))
+    return Refitted(plan, problem, model, number, len(labels), model.message, widening)
 
 
 def parse_candidate(space: Space, text: str) -> Candidate:

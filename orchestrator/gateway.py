@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from theoros.db import OwnershipLost, Store
 from theoros.db.errors import AttemptNotFound, DatabaseBusy, DatabaseUnreachable
@@ -274,8 +274,10 @@ class Gateway:
         """The campaign's own row, as it is now."""
         return await self._call(self.store.campaign, self.campaign)
 
-    async def earlier_models(self) -> tuple[list[tuple[int, str, float, float, float]], int]:
-        """Earlier sessions' checks as (sequence, output, mean, std, observed), and the last model version's number."""
+    async def earlier_models(self) -> tuple[list[tuple[int, str, float, float, float]], int, Mapping[str, Any]]:
+        """Earlier sessions' checks as (sequence, output, mean, std, observed), and the last model version's number and
+        hyperparameters.
+        """
         versions = await self._call(self.store.model_versions, self.campaign)
         labels = {label.label_id: label.sequence for label in await self._call(self.store.label_records, self.campaign)}
         checks = [
@@ -284,7 +286,7 @@ class Gateway:
             for check in version.checks
             if check.label_id in labels
         ]
-        return checks, max((version.number for version in versions), default=0)
+        return checks, versions[-1].number if versions else 0, versions[-1].hyperparameters if versions else {}
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

@@ -119,7 +119,8 @@ class Narrator(Agent):
                 ("workers busy", f"{min(1.0, busy / (self._most_running * max(now - self._first_start, 1e-9))):.0%}")
             )
         if self._model is not None and self._model.error is not None:
-            facts.append(("model error", f"{self._model.error:.3g} {unit}".strip()))
+            own = card.units.get(card.objectives[0].output, "")
+            facts.append(("model error", f"{self._model.error:.3g} {own}".strip()))
         if self._failed:
             facts.append(("failed", str(self._failed)))
         return facts

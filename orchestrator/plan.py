@@ -14,13 +14,15 @@ from theoros.oracles.registry import BUILT_IN
 from theoros.oracles.resources import Resources
 from theoros.orchestrator.scorecard import Scorecard
 from theoros.orchestrator.spec.campaign import CampaignSpec
+from theoros.workers.modelling import ModelPlan
 
 
 @dataclass(frozen=True)
 class Plan:
     """What agents need to know of a campaign. Built by `theoros.orchestrator.resolve.resolve`; immutable.
 
-    `initial` candidates come from `initial_proposer` before there is a model.
+    `initial` candidates come from `initial_proposer` before there is a model. `rivals` are the surrogates among which
+    ``surrogate: auto`` chooses, `surrogate` being the first; there are none where the file names one.
     """
 
     spec: CampaignSpec
@@ -36,6 +38,13 @@ class Plan:
     proposers: tuple[str, ...]
     initial_proposer: str
     initial: int
+    rivals: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> ModelPlan:
+        """What the model workers are told of it; a surrogate that is none of the rivals was chosen for good."""
+        rivals = self.rivals if self.surrogate in self.rivals else ()
+        return ModelPlan(self.problem, self.surrogate, self.acquisition, self.proposers, self.initial_proposer, rivals)
 
     @property
     def strict(self) -> bool:

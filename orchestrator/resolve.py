@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from theoros.models.contract import OutcomeConstraint, Problem
+from theoros.models.contract import LabelNoise, OutcomeConstraint, Problem
+from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.oracles.contract import Oracle, Quantity
 from theoros.oracles.failures import MissingDependency, OracleFailure
@@ -22,7 +24,10 @@ from theoros.orchestrator.constraints import CandidateConstraints
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
-from theoros.orchestrator.spec.question import Bound
+from theoros.orchestrator.spec.question import Bound, parse_amount
+
+#: Candidates asked at every level before the first fit: fewer can't tell how the levels hang together.
+FEWEST_PAIRS = 4
 
 
 def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
@@ -40,6 +45,8 @@ def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
 
 
 def _resolve(spec: CampaignSpec, base: Path) -> Plan:
+    from theoros.models import registry
+
     space = _space(spec, base)
     reference, oracle = _oracle(spec, space, base)
     space = space or oracle.space
@@ -53,7 +60,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
     levels = tuple(oracle.fidelities[-1:] if spec.acquisition == "random" else oracle.fidelities)
     names = tuple(fidelity.name for fidelity in levels)
     own, outcome = _split_bounds(spec, oracle, space)
-    objectives = _objectives(spec, oracle)
+    desirability = _desirability(spec, oracle)
+    objectives = tuple(wish.objective for wish in desirability.wishes) if desirability else _objectives(spec, oracle)
     outputs = tuple(dict.fromkeys([*(goal.output for goal in objectives), *(bound.output for bound in outcome)]))
     for output in outputs:
         if oracle.outputs[output].shape != ():
@@ -68,8 +76,11 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
             "Leave it out.",
             ("workers", "cancel_hopeless"),
         )
-    if len(objectives) > 1:
+    if desirability is not None:
+        _check_desirability(spec)
+    elif len(objectives) > 1:
         _check_several(spec)
+    noise = _noise(spec, oracle, outputs)
     _check_budget(spec, tuple(fidelity.name for fidelity in oracle.fidelities))
     problem = Problem(
         goal=spec.question.goal,
@@ -79,10 +90,20 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         fidelities=names,
         costs=tuple(fidelity.cost for fidelity in levels),
         constraints=outcome,
-        deterministic=oracle.deterministic,
+        deterministic=oracle.deterministic and not noise,
         feasible=CandidateConstraints(own) if own else None,
+        desirability=desirability,
+        noise=noise,
     )
-    surrogate, acquisition, proposers, initial_proposer = _models(spec, problem)
+    surrogate, rivals, acquisition, proposers, initial_proposer = _models(spec, problem)
+    if registry.reads_run_times(acquisition):
+        problem = replace(problem, timed=True)
+        if spec.workers.slots == 1:
+            raise SpecError(
+                f"{acquisition} depends on how long evaluations take, and a campaign with one slot repeats exactly. "
+                "Use more slots, or another acquisition.",
+                ("acquisition",),
+            )
     return Plan(
         spec=spec,
         oracle=reference,
@@ -96,7 +117,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         acquisition=acquisition,
         proposers=proposers,
         initial_proposer=initial_proposer,
-        initial=spec.initial or _default_initial(spec, space),
+        initial=spec.initial or _default_initial(spec, space, len(names)),
+        rivals=rivals,
     )
 
 
@@ -115,6 +137,7 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
         *(wish.output for wish in question.wishes),
         *(b.name for b in question.bounds if b.name not in PROPERTIES),
         *question.record,
+        *question.error_outputs.values(),
     ]
     reference = OracleReference(
         reference=spec.oracle.reference,
@@ -161,6 +184,9 @@ def _asked_at(spec: CampaignSpec, output: str) -> tuple[str | int, ...]:
     for i, bound in enumerate(question.bounds):
         if bound.name == output:
             return ("question", "subject to", i)
+    for name, error in question.error_outputs.items():
+        if error == output and output not in question.record:
+            return ("question", "noise", name)
     return ("question", "record")
 
 
@@ -178,7 +204,81 @@ def _objectives(spec: CampaignSpec, oracle: Oracle) -> tuple[Objective, ...]:
             in_unit(wish.worst, "worst") if wish.worst else None,
         )
         for wish in spec.question.wishes
+        if wish.sense != "desirability"
     )
+
+
+def _noise(spec: CampaignSpec, oracle: Oracle, outputs: Sequence[str]) -> tuple[LabelNoise, ...]:
+    """What is known of the labels' errors, in the outputs' units."""
+    found: list[LabelNoise] = []
+    errors = spec.question.error_outputs
+    if spec.question.noise and spec.learn_from:
+        raise SpecError(
+            "the surrogate that learns from earlier campaigns can't be told how far labels scatter. "
+            "Leave out 'learn from' or 'noise'.",
+            ("question", "noise"),
+        )
+    for output, told in spec.question.noise.items():
+        field = ("question", "noise", output)
+        if output not in outputs:
+            raise SpecError(
+                f"no objective or constraint reads {output!r}, so nothing would use its noise. It can be told of "
+                f"{', '.join(outputs)}.",
+                field,
+            )
+        if output not in errors:
+            bound = Bound(output, "<=", *parse_amount(told))
+            found.append(LabelNoise(output, converted(bound, oracle.outputs[output], field)))
+            continue
+        mine, theirs = oracle.outputs[errors[output]], oracle.outputs[output]
+        if errors[output] == output or mine.shape != ():
+            raise SpecError(
+                f"{errors[output]!r} can't be the standard error of {output!r}: it is "
+                f"{'that output itself' if errors[output] == output else f'an array of shape {mine.shape}'}. "
+                "Name an output that is a single number.",
+                field,
+            )
+        if mine.unit != theirs.unit:
+            raise SpecError(
+                f"the standard error {errors[output]!r} is in {mine.unit or 'no unit'}, and {output!r} is in "
+                f"{theirs.unit or 'no unit'}. Let the oracle give both in the same unit.",
+                field,
+            )
+        found.append(LabelNoise(output, errors[output]))
+    return tuple(found)
+
+
+def _desirability(spec: CampaignSpec, oracle: Oracle) -> Desirability | None:
+    """What is desirable, in the outputs' units; None where the question does not say."""
+    wishes = []
+    for name, desired in spec.question.desirability.items():
+        field = ("question", "desirability", name)
+        low, high, target = (
+            None if amount is None else converted(amount, oracle.outputs[name], (*field, limit))
+            for limit in ("low", "high", "target")
+            for amount in [desired.amount(name, limit)]
+        )
+        assert low is not None
+        assert high is not None
+        try:
+            wishes.append(Desirable(name, low, high, target, desired.weight))
+        except ValueError as error:
+            raise SpecError(f"{error} Write where it is of no use (low) and where it is best (high).", field) from error
+    return Desirability(tuple(wishes)) if wishes else None
+
+
+def _check_desirability(spec: CampaignSpec) -> None:
+    """Refuse what a desirability can't reach, and what is decided by one output."""
+    if spec.stop.target is not None and not 0 < spec.stop.target <= 1:
+        raise SpecError(
+            f"a desirability lies between 0 and 1, and {spec.stop.target:g} does not. Give a share such as 0.9.",
+            ("stop", "target"),
+        )
+    if spec.workers.cancel_hopeless is not None:
+        raise SpecError(
+            "the chance of a running evaluation is not known for a desirability. Leave it out.",
+            ("workers", "cancel_hopeless"),
+        )
 
 
 def _check_several(spec: CampaignSpec) -> None:
@@ -249,13 +349,17 @@ def _check_budget(spec: CampaignSpec, fidelities: tuple[str, ...]) -> None:
         )
 
 
-def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, ...], str]:
-    """Names of surrogate, acquisition, proposers and the initial design's proposer, checked to work together."""
+def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, tuple[str, ...], str, tuple[str, ...], str]:
+    """Names of surrogate, its rivals, acquisition, proposers and the initial design's proposer, checked to work
+    together.
+    """
     from theoros.models import registry
 
     try:
         surrogate = registry.default_surrogate(problem) if spec.surrogate == "auto" else spec.surrogate
         registry.check_surrogate_name(surrogate, problem)
+        if spec.surrogate != "auto" and problem.noise:
+            registry.check_reads_noise(surrogate)
     except ValueError as error:
         raise SpecError(str(error), ("surrogate",)) from error
     try:
@@ -263,6 +367,7 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, 
             registry.default_acquisition(problem, surrogate) if spec.acquisition == "auto" else spec.acquisition
         )
         registry.compatible(surrogate, acquisition, problem.aim)
+        rivals = registry.rivals(problem, acquisition) if spec.surrogate == "auto" else ()
     except ValueError as error:
         raise SpecError(str(error), ("acquisition",)) from error
     proposers = spec.proposers or registry.default_proposers(problem)
@@ -272,12 +377,18 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, str, tuple[str, 
         except ValueError as error:
             raise SpecError(str(error), ("proposers", i)) from error
     initial = proposers[0] if acquisition == "random" else registry.initial_proposer(problem)
-    return surrogate, acquisition, tuple(proposers), initial
+    return surrogate, rivals, acquisition, tuple(proposers), initial
 
 
-def _default_initial(spec: CampaignSpec, space: Space) -> int:
-    """Two points per parameter, at least five, or ten for molecules and libraries; never over half the label budget."""
+def _default_initial(spec: CampaignSpec, space: Space, levels: int) -> int:
+    """Two points per parameter, at least five, or ten for molecules and libraries; never over half the label budget.
+
+    With several levels half as many: each is asked at every level, and where a cheap level is of use it tells the rest
+    for less (`benchmarks/fidelities.py`).
+    """
     parameters = getattr(space, "parameters", None)
     wanted = max(5, min(2 * len(parameters), 20)) if parameters else 10
+    if levels > 1:
+        wanted = max(FEWEST_PAIRS, math.ceil(wanted / 2))
     limits = [n for n in (spec.budget.labels, *spec.budget.fidelities.values()) if n is not None]
     return max(1, min(wanted, math.ceil(min(limits) / 2))) if limits else wanted

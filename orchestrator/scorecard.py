@@ -11,15 +11,19 @@ import numpy as np
 from theoros.db.ranking import Ranking
 from theoros.db.records import LabelRecord
 from theoros.models.contract import OutcomeConstraint, Problem
+from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.models.pareto import ranks
 from theoros.oracles.contract import Quantity
+
+#: The objective of a question that says what is desirable: no output, but a number made of several.
+DESIRABILITY = Objective("desirability")
 
 
 @dataclass(frozen=True)
 class Scorecard:
     """The part of a plan that reading needs. It is stored with the campaign, so that a result can be read and judged
-    where its oracle is not installed.
+    where its oracle is not installed. With a `desirability` the `objectives` are the wishes of which it is made.
     """
 
     goal: str
@@ -28,15 +32,26 @@ class Scorecard:
     costs: tuple[float, ...]
     units: Mapping[str, str]
     constraints: tuple[OutcomeConstraint, ...] = ()
+    desirability: Desirability | None = None
 
     @classmethod
     def of(cls, problem: Problem, outputs: Mapping[str, Quantity]) -> Scorecard:
         """The scorecard of a problem whose oracle has these outputs."""
         units = {name: quantity.unit for name, quantity in outputs.items()}
-        return cls(problem.goal, problem.objectives, problem.fidelities, problem.costs, units, problem.constraints)
+        return cls(
+            problem.goal,
+            problem.objectives,
+            problem.fidelities,
+            problem.costs,
+            units,
+            problem.constraints,
+            problem.desirability,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data."""
+        wishes = () if self.desirability is None else self.desirability.wishes
+        desired = [[wish.output, wish.low, wish.high, wish.target, wish.weight] for wish in wishes]
         return {
             "goal": self.goal,
             "objectives": [[goal.output, goal.sense, goal.target, goal.worst] for goal in self.objectives],
@@ -44,7 +59,7 @@ class Scorecard:
             "costs": list(self.costs),
             "units": dict(self.units),
             "constraints": [[c.output, c.op, c.bound] for c in self.constraints],
-        }
+        } | ({"desirability": desired} if desired else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Scorecard:
@@ -60,17 +75,18 @@ class Scorecard:
             tuple(data["costs"]),
             dict(data["units"]),
             tuple(OutcomeConstraint(*item) for item in data["constraints"]),
+            Desirability(tuple(Desirable(*item) for item in data["desirability"])) if "desirability" in data else None,
         )
 
     @property
     def objective(self) -> Objective:
-        """The first objective."""
-        return self.objectives[0]
+        """The first objective, or that of the desirability."""
+        return self.objectives[0] if self.desirability is None else DESIRABILITY
 
     @property
     def several(self) -> bool:
         """Whether a front is looked for rather than one best."""
-        return len(self.objectives) > 1
+        return len(self.objectives) > 1 and self.desirability is None
 
     @property
     def target(self) -> str:
@@ -84,9 +100,11 @@ class Scorecard:
 
     @property
     def ranking(self) -> Ranking:
-        """The same judgement, for the database to rank by; of several objectives only the first counts there."""
+        """The same judgement, for the database to rank by; of several objectives, and of what makes up a desirability,
+        only the first counts there.
+        """
         bounds = tuple((c.output, c.op, c.bound) for c in self.constraints)
-        goal = self.objective
+        goal = self.objectives[0]
         return Ranking(goal.output, goal.sense, self.target, bounds, goal.target)
 
     def name_of(self, output: str) -> str:
@@ -99,13 +117,22 @@ class Scorecard:
         """What is wanted, in words: ``maximize gap (eV), match dipole (debye) = 2``."""
         if self.goal != "optimize":
             return f"{self.goal} {self.name_of(self.objective.output)}"
+        if self.desirability is not None:
+            parts = (
+                f"{self.name_of(wish.output)} from {wish.low:g} to {wish.high:g}"
+                + ("" if wish.target is None else f", best at {wish.target:g}")
+                for wish in self.desirability.wishes
+            )
+            return f"maximize the desirability of {'; '.join(parts)}"
         return ", ".join(
             f"{goal.sense} {self.name_of(goal.output)}" + (f" = {goal.target:g}" if goal.sense == "match" else "")
             for goal in self.objectives
         )
 
     def value(self, label: LabelRecord) -> float | None:
-        """The (first) objective of a label at the target fidelity, None for any other label."""
+        """The (first) objective of a label at the target fidelity, or its desirability; None for any other label."""
+        if self.desirability is not None:
+            return (self.utilities(label) or (None,))[0]
         if label.fidelity != self.target or self.objective.output not in label.values:
             return None
         return float(label.values[self.objective.output])
@@ -114,7 +141,13 @@ class Scorecard:
         """How good a label at the target fidelity is by each objective, larger being better; None for any other."""
         if label.fidelity != self.target or any(goal.output not in label.values for goal in self.objectives):
             return None
+        if self.desirability is not None:
+            return (float(self.desirability.of({name: float(label.values[name]) for name in self._wanted})),)
         return tuple(float(goal.utility(float(label.values[goal.output]))) for goal in self.objectives)
+
+    @property
+    def _wanted(self) -> list[str]:
+        return [goal.output for goal in self.objectives]
 
     def feasible(self, label: LabelRecord) -> bool:
         """Whether the label keeps all constraints on outputs."""
@@ -156,7 +189,7 @@ class Best:
 
     def __init__(self, card: Scorecard) -> None:
         self._card = card
-        self._front = np.empty((0, len(card.objectives)))
+        self._front = np.empty((0, len(card.objectives) if card.several else 1))
         self.value: float | None = None
         self.n = 0
         self.since = 0

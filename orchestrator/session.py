@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from theoros.db import Store
 from theoros.db.errors import DatabaseBusy, DatabaseUnreachable
+from theoros.models.widening import Widening
 from theoros.oracles.resources import Resources
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.dispatcher import Dispatcher
@@ -34,7 +35,7 @@ from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.owner import Owner, owned
 from theoros.orchestrator.plan import Plan
 from theoros.workers import spool
-from theoros.workers.modelling import Check, ModelPlan
+from theoros.workers.modelling import WIDENING, Check
 
 if TYPE_CHECKING:
     from theoros.workers.slot import SlotActor
@@ -171,17 +172,17 @@ async def _work(
     from theoros.workers.model_worker import SupervisedModelWorker
 
     plan, n_slots = session.plan, session.n_slots
-    models = ModelPlan(plan.problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
     await gateway.open(plan.cost_table, plan.problem.target)
-    checks, version = await gateway.earlier_models()
-    trainer = SupervisedModelWorker(models, plan.spec.workers.trainer, MODEL_DEADLINE)
-    decider = SupervisedModelWorker(models, plan.spec.workers.decider, MODEL_DEADLINE)
+    checks, version, hyperparameters = await gateway.earlier_models()
+    widening = Widening.recorded(hyperparameters.get(WIDENING))
+    trainer = SupervisedModelWorker(plan.models, plan.spec.workers.trainer, MODEL_DEADLINE)
+    decider = SupervisedModelWorker(plan.models, plan.spec.workers.decider, MODEL_DEADLINE)
     dispatcher = Dispatcher(bus, gateway, plan, session.start_slot, n_slots, session.history)
     steward = Steward(bus, gateway, plan, lambda: dispatcher.tokens)
     companions += [companion(bus, gateway, plan) for companion in session.companions]
     agents: list[Agent] = [
         dispatcher,
-        Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version),
+        Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version, widening),
         Proposer(bus, gateway, plan, decider),
         Selector(bus, gateway, plan, decider, n_slots),
         Pruner(bus, gateway, plan, decider),

@@ -13,10 +13,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from theoros.db.records import EvaluationRecord
-from theoros.models.contract import Choice, Point
+from theoros.models.contract import RUN_TIME, Choice, Origin, Point
+from theoros.models.run_time import logarithm
 from theoros.oracles.contract import Oracle, checked_values
 from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.orchestrator.agents.beliefs import to_record
@@ -49,35 +50,48 @@ class Chooser(Protocol):
 class Step:
     """An evaluation that has ended.
 
-    `value` is the objective, NaN for a failure and below the target fidelity; `feasible` whether it keeps the
+    `values` are the objectives, NaN for a failure and below the target fidelity; `feasible` whether it keeps the
     constraints on outputs. `cost` is what all evaluations that have ended by then have cost, in labels at the target
     fidelity; `labels` counts those at the target; `ended` is in simulated seconds, `decision_seconds` in real ones:
-    choosing, and learning since the choice before.
+    choosing, and learning since the choice before. `error` is the model's after it, NaN where none is examined.
     """
 
     number: int
     candidate: str
     hash: str
     fidelity: str
-    value: float
+    values: tuple[float, ...]
     feasible: bool
     cost: float
     labels: int
     ended: float
     decision_seconds: float
+    error: float = math.nan
+
+    @property
+    def value(self) -> float:
+        """The (first) objective."""
+        return self.values[0]
 
 
 def simulate(
-    plan: Plan, oracle: Oracle, chooser: Chooser, *, slots: int = 1, duration: Duration, enough: Enough | None = None
+    plan: Plan,
+    oracle: Oracle,
+    chooser: Chooser,
+    *,
+    slots: int = 1,
+    duration: Duration,
+    enough: Enough | None = None,
+    error: Callable[[], float] | None = None,
 ) -> list[Step]:
     """Let `chooser` spend the plan's budget of labels or cost; returns the evaluations in the order of their ends.
 
     `slots` evaluations run side by side, and the plan's lookahead of decisions waits beside them (none where it is
     left to the pace of a real run). Failures count towards the budget and are never tried again, but a library that
     is missing is raised (MissingDependency). Rules to stop earlier are left aside, since curves are compared over the
-    whole budget; `enough` may end it.
+    whole budget; `enough` may end it. `error` is asked after each evaluation how wrong the chooser's model is.
     """
-    run = _Run(plan, oracle, chooser, slots, duration)
+    run = _Run(plan, oracle, chooser, slots, duration, error)
     while run.advance():
         if enough is not None and enough(run.steps):
             break
@@ -87,8 +101,17 @@ def simulate(
 class _Run:
     """The state of one simulation."""
 
-    def __init__(self, plan: Plan, oracle: Oracle, chooser: Chooser, slots: int, duration: Duration) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        oracle: Oracle,
+        chooser: Chooser,
+        slots: int,
+        duration: Duration,
+        error: Callable[[], float] | None,
+    ) -> None:
         self._plan, self._oracle, self._chooser, self._duration = plan, oracle, chooser, duration
+        self._error = error or (lambda: math.nan)
         self._slots, self._ahead = slots, plan.lookahead or 0
         self._ledger = Ledger([], 0.0, plan.cost_table, plan.problem.target)
         self._queue: deque[tuple[int, Choice, float]] = deque()
@@ -136,7 +159,8 @@ class _Run:
         problem, values, failure = self._plan.problem, dict[str, float](), None
         try:
             checked = checked_values(self._oracle.outputs, self._oracle.evaluate(candidate, fidelity))
-            values = {output: float(checked[output]) for output in problem.outputs}
+            known: dict[str, Any] = {**checked, RUN_TIME: logarithm(self._duration(choice.point))}
+            values = {output: float(known[output]) for output in problem.columns}
         except MissingDependency:
             raise
         except Exception as error:  # whatever an oracle raises is a failure of this candidate, as in a campaign
@@ -145,20 +169,22 @@ class _Run:
         self._ledger.became(number, state, cost=self._plan.cost(fidelity), failure_class=failure)
         at_target = fidelity == problem.target
         self._labels += at_target
+        started = time.perf_counter()
+        origin = Origin(choice.proposer, choice.acquisition) if values else None
+        self._chooser.tell(Labelled(number, choice.point, tuple(values.values()), origin))
+        self._learning += time.perf_counter() - started
         self.steps.append(
             Step(
                 number,
                 candidate.text,
                 candidate.hash,
                 fidelity,
-                values[problem.objective.output] if at_target and values else math.nan,
+                tuple(values[goal.output] if at_target and values else math.nan for goal in problem.objectives),
                 bool(values) and all(c.satisfied(values[c.output]) for c in problem.constraints),
                 self._ledger.spent,
                 self._labels,
                 self._now,
                 decision_seconds,
+                self._error(),
             )
         )
-        started = time.perf_counter()
-        self._chooser.tell(Labelled(number, choice.point, tuple(values.values())))
-        self._learning += time.perf_counter() - started

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theoros.models.contract import Choice, Proposal
+from theoros.models.contract import Choice, FittedSurrogate, Proposal
 from theoros.models.decide import without_model
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
 from theoros.workers import modelling
 from theoros.workers.memory import Asked, Labelled, Labels, News
-from theoros.workers.modelling import Belief, ModelPlan
+from theoros.workers.modelling import Belief
 
 
 class EngineChooser:
@@ -24,19 +24,28 @@ class EngineChooser:
 
     def __init__(self, plan: Plan) -> None:
         self._plan, self._seed = plan, plan.spec.seed
-        self._models = ModelPlan(plan.problem, plan.surrogate, plan.acquisition, plan.proposers, plan.initial_proposer)
-        self._labels, self._asked = Labels(plan.problem.outputs), Asked(plan.problem.target)
+        self._models = plan.models
+        self._labels, self._asked = Labels(plan.problem.columns), Asked(plan.problem.target)
         self._log: list[Labelled] = []
         self._ended = 0
+        # Random choice has no use for a model, but where the model is the question its labels are learned as well.
+        self._guides = plan.acquisition != "random"
+        self._learns = self._guides or plan.problem.goal == "learn"
         self._belief: Belief | None = None
         self._beliefs: dict[int, Belief | None] = {0: None}  # by how many evaluations had ended
 
+    @property
+    def model(self) -> FittedSurrogate | None:
+        """The last fitted surrogate, which knows all labels where a model is the question; None before the first."""
+        return None if self._belief is None else self._belief.model
+
     def tell(self, label: Labelled) -> None:
-        """Take in a label or a failure; on the strict schedule, learn it at once."""
+        """Take in a label or a failure; on the strict schedule, or where a model is the question, learn it at once."""
         self._ended += 1
         self._log.append(label)
-        if self._plan.strict:
+        if self._plan.strict or self._plan.problem.goal == "learn":
             self._learn()
+        if self._plan.strict:
             self._beliefs[self._ended] = self._belief
             self._beliefs.pop(self._ended - 8 - (self._plan.lookahead or 0), None)
 
@@ -51,7 +60,7 @@ class EngineChooser:
         horizon = sequence - 1 - (plan.lookahead or 0) if plan.strict else None
         belief = self._believed(horizon)
         if belief is None:
-            if plan.acquisition != "random" and not idle:
+            if self._guides and not idle:
                 return None
             return without_model(plan.problem, self._proposals(None, ledger, sequence, horizon, 1)[:1], initial=False)
         return self._guided(belief, ledger, sequence, horizon)
@@ -88,7 +97,7 @@ class EngineChooser:
         )
 
     def _believed(self, horizon: int | None) -> Belief | None:
-        if self._plan.acquisition == "random":
+        if not self._guides:
             return None
         if horizon is None:
             self._learn()
@@ -98,14 +107,14 @@ class EngineChooser:
     def _learn(self) -> None:
         """One fit to all that has ended, where something is new and there are labels enough for a first fit."""
         plan = self._plan
-        if plan.acquisition == "random":
+        if not self._learns:
             return
         self._labels.learn(News(0, self._log))
         last = plan.initial_decisions if plan.spec.train_once else None
         dataset, sequences = self._labels.dataset(last)
         known = 0 if self._belief is None else len(self._belief.sequences)
         labels = sum(not entry.failed for entry in self._log if last is None or entry.sequence <= last)
-        if labels < plan.first_fit or len(sequences) == known:
+        if labels < (plan.first_fit if self._guides else 2) or len(sequences) == known:
             return
         seed = derive(self._seed, "fit", labels)
         self._belief, _ = modelling.train(self._models, dataset, sequences, seed=seed, previous=self._belief)

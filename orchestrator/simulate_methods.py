@@ -18,7 +18,7 @@ from theoros.orchestrator.spec.errors import SpecError
 #: The name of the campaign as its file says it.
 OWN = "theoros"
 #: Samplers of Optuna, and the names of their classes.
-OPTUNA = {"tpe": "TPESampler", "gp": "GPSampler"}
+OPTUNA = {"tpe": "TPESampler", "gp": "GPSampler", "nsga2": "NSGAIISampler"}
 _CONTROLS = ("random", "sobol", "train-once")
 
 
@@ -34,8 +34,8 @@ class Method:
 def parse_methods(text: str) -> list[str]:
     """Read ``"random,sobol,tpe"``; the campaign itself comes first. Raises SpecError for anything else.
 
-    ``random``, ``sobol`` and ``train-once`` are controls, ``tpe`` and ``gp`` Optuna's samplers; the name of an
-    acquisition, or of a surrogate other than ``gp``, stands for the campaign with that one.
+    ``random``, ``sobol`` and ``train-once`` are controls, ``tpe``, ``gp`` and ``nsga2`` Optuna's samplers; the name of
+    an acquisition, or of a surrogate other than ``gp``, stands for the campaign with that one.
     """
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     known = [*_CONTROLS, *OPTUNA, *_surrogates(), *_acquisitions()]
@@ -52,21 +52,32 @@ def methods(spec: CampaignSpec, base: Path, names: list[str], *, slots: int, fil
 
     Raises SpecError for what does not fit the campaign, and for samplers of Optuna where it is not installed.
     """
-    if spec.question.goal != "optimize":
+    if spec.question.goal == "learn" and (searching := [name for name in names if name in OPTUNA]):
         raise SpecError(
-            "a simulation compares how good the best label is, and this campaign learns. Let it maximize or minimize.",
-            ("question",),
+            f"{' and '.join(searching)} of Optuna look for the best label, and this campaign learns. Leave them out.",
+            ("--against",),
             file,
         )
-    if len(spec.question.wishes) > 1:
+    if spec.learn_from:
         raise SpecError(
-            "a simulation compares how good the best label is, and with several objectives no label is the best. "
-            "Leave one of them.",
-            ("question",),
+            "a simulation has no database, and so no earlier campaigns to learn from. Leave it out.",
+            ("learn from",),
             file,
         )
     spec = spec.model_copy(update={"workers": spec.workers.model_copy(update={"slots": slots})})
     return [_method(spec, base, name, file) for name in names]
+
+
+def target_of(plan: Plan) -> float | None:
+    """The value of the file's stop rules to which labels are counted: an error where a model is learned. None where
+    there is no such rule.
+    """
+    stop, goal = plan.spec.stop, plan.scorecard.objective
+    if plan.problem.goal == "learn":
+        return stop.error
+    if stop.target is None or goal.sense != "match":
+        return stop.target
+    return goal.target + stop.target  # the rule tells a distance, which any value so far away has
 
 
 def with_seed(plan: Plan, seed: int) -> Plan:
@@ -118,4 +129,4 @@ def _surrogates() -> list[str]:
 
 
 def _acquisitions() -> list[str]:
-    return [name for name, entry in registry.ACQUISITIONS.items() if "optimize" in entry.goals and name != "random"]
+    return [name for name in registry.ACQUISITIONS if name != "random"]

@@ -29,14 +29,16 @@ def optuna_chooser(sampler: str, plan: Plan) -> Callable[[Plan], OptunaChooser]:
         import optuna
     except ImportError:
         raise SpecError(
-            "the methods tpe and gp are Optuna's, which is not installed. Install it with: pip install 'optuna>=5'",
+            "tpe, gp and nsga2 are methods of Optuna, which is not installed. Install it: pip install 'optuna>=5'",
             ("--against",),
         ) from None
     space = plan.problem.space
     if not isinstance(space, Parameters | Library) or space.kind != "parameters":
-        raise SpecError(f"Optuna has no candidates of kind {space.kind!r}. Leave out tpe and gp.", ("--against",))
+        raise SpecError(
+            f"Optuna has no candidates of kind {space.kind!r}. Leave out Optuna's samplers.", ("--against",)
+        )
     if isinstance(space, Parameters) and space.constraints:
-        raise SpecError("Optuna knows no constraints between parameters. Leave out tpe and gp.", ("--against",))
+        raise SpecError("Optuna knows no constraints between parameters. Leave out Optuna's samplers.", ("--against",))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return lambda own: OptunaChooser(sampler, own)
 
@@ -53,11 +55,13 @@ class OptunaChooser:
 
         self._plan, problem = plan, plan.problem
         self._study = optuna.create_study(
-            direction="maximize", sampler=getattr(optuna.samplers, sampler)(seed=plan.spec.seed)
+            directions=["maximize"] * (1 if problem.desirability else len(problem.objectives)),
+            sampler=getattr(optuna.samplers, sampler)(seed=plan.spec.seed),
         )
         self._distributions = distributions(problem.space)
         self._rows = _Rows(problem.space) if isinstance(problem.space, Library) else None
         self._trials: dict[str, list[Any]] = {}
+        self._marks: dict[str, dict[str, Any]] = {}  # what the sampler notes on a trial: its generation, for one
 
     def ask(self, ledger: Ledger, *, idle: bool) -> Sequence[Choice]:
         """One suggestion."""
@@ -69,17 +73,17 @@ class OptunaChooser:
             self._trials.setdefault(candidate.hash, []).append(trial)
         else:
             nearest = self._rows.take_nearest(trial.params)
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)  # the row will be told of in its place
+            ended = self._study.tell(trial, state=optuna.trial.TrialState.FAIL)  # the row will be told of in its place
             if nearest is None:
                 return ()
             candidate = nearest
+            self._marks[candidate.hash] = ended.system_attrs
         return (Choice(Point(candidate, self._plan.problem.target), "optuna", "", None),)
 
     def tell(self, label: Labelled) -> None:
         """Tell the study of a label, or of a failure."""
         import optuna
 
-        goal = self._plan.problem.objective
         values = dict(zip(self._plan.problem.outputs, label.values, strict=False))  # none where it failed
         if self._rows is None:
             trial = self._trials[label.point.candidate.hash].pop(0)
@@ -88,16 +92,23 @@ class OptunaChooser:
             if label.failed:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
-                self._study.tell(trial, float(goal.utility(values[goal.output])))
+                self._study.tell(trial, self._utilities(values))
         elif not label.failed:
             self._study.add_trial(
                 optuna.trial.create_trial(
                     params=dict(label.point.candidate.data),
                     distributions=self._distributions,
-                    value=float(goal.utility(values[goal.output])),
+                    values=self._utilities(values),
+                    system_attrs=self._marks.pop(label.point.candidate.hash),
                     constraints=self._excess(values) or None,
                 )
             )
+
+    def _utilities(self, values: Mapping[str, float]) -> list[float]:
+        problem = self._plan.problem
+        if problem.desirability is not None:
+            return [float(problem.desirability.of(values))]
+        return [float(goal.utility(values[goal.output])) for goal in problem.objectives]
 
     def _excess(self, values: Mapping[str, float]) -> dict[str, float]:
         """By how much each constraint is broken; not positive where it is kept. Empty for a failure."""

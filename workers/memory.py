@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from theoros.models.contract import Dataset, Point
+from theoros.models.contract import Dataset, Origin, Point
 from theoros.models.feasibility import SUCCEEDS
 
 T = TypeVar("T")
@@ -40,12 +40,14 @@ def withdrawn(candidate: str, fidelity: str) -> Ask:
 class Labelled:
     """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs.
 
-    `values` are empty for an evaluation that failed for good, for reasons that may lie in its candidate.
+    `values` are empty for an evaluation that failed for good, for reasons that may lie in its candidate. `origin` says
+    who chose it, where that is known.
     """
 
     sequence: int
     point: Point
     values: tuple[float, ...]
+    origin: Origin | None = None
 
     @property
     def failed(self) -> bool:
@@ -118,4 +120,5 @@ class Labels:
         outputs, failed = self.outputs, np.array([e.failed for e in kept], dtype=bool)
         if failed.any() and not failed.all() and SUCCEEDS not in outputs:
             outputs, values = (*outputs, SUCCEEDS), np.column_stack([values, ~failed])
-        return Dataset(tuple(e.point for e in kept), outputs, values), sorted(known)
+        origins = tuple(e.origin for e in kept) if any(e.origin for e in kept) else ()
+        return Dataset(tuple(e.point for e in kept), outputs, values, origins), sorted(known)

@@ -10,6 +10,7 @@ from typing import Any, overload
 import ray
 
 from theoros.models.contract import Point, Proposal
+from theoros.models.widening import Widening
 from theoros.oracles.resources import Resources
 from theoros.workers import modelling
 from theoros.workers.memory import Ask, Asked, Labelled, Labels, News
@@ -37,7 +38,7 @@ class ModelWorker:
 
         torch.set_num_threads(threads)
         self._plan = plan
-        self._labels = Labels(plan.problem.outputs)
+        self._labels = Labels(plan.problem.columns)
         self._asked = Asked(plan.problem.target)
         self._held: tuple[Held, Belief] | None = None
         # Imports take seconds: have them behind us when the first labels come.
@@ -48,12 +49,13 @@ class ModelWorker:
         registry.acquisition(plan.acquisition)
 
     def train(
-        self, news: News[Labelled], last: int | None, seed: int, previous: Held | None
+        self, news: News[Labelled], last: int | None, seed: int, previous: Held | None, widening: Widening
     ) -> tuple[Belief, FitReport]:
         """Fit to all labels of evaluations up to number `last`; see `theoros.workers.modelling.train`."""
         self._labels.learn(news)
         dataset, sequences = self._labels.dataset(last)
-        return modelling.train(self._plan, dataset, sequences, seed=seed, previous=self._fetch(previous))
+        belief = self._fetch(previous)
+        return modelling.train(self._plan, dataset, sequences, seed=seed, previous=belief, widening=widening)
 
     def propose(
         self, news: News[Ask], belief: Held | None, pending: Sequence[Point], n: int, seed: int
@@ -139,13 +141,19 @@ class SupervisedModelWorker:
         return ray.remote(ModelWorker).options(**options).remote(self._plan, self._resources.threads)
 
     async def train(
-        self, labels: Sequence[Labelled], last: int | None, seed: int, previous: Held | None
+        self,
+        labels: Sequence[Labelled],
+        last: int | None,
+        seed: int,
+        previous: Held | None,
+        widening: Widening,
     ) -> tuple[Held, FitReport]:
         """Train; returns where the belief is held, in the object store, and the report.
 
-        `labels` is the whole log of them, of which the worker is sent what it does not have.
+        `labels` is the whole log of them, of which the worker is sent what it does not have. `widening` counts
+        where there is no `previous` belief, which has its own.
         """
-        trained: tuple[Held, FitReport] = await self._call("train", labels, last, seed, previous, returns=2)
+        trained: tuple[Held, FitReport] = await self._call("train", labels, last, seed, previous, widening, returns=2)
         return trained
 
     async def propose(self, asked: Sequence[Ask], *arguments: Any) -> list[Proposal]:

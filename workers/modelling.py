@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from theoros.models.contest import Contest, held
 from theoros.models.contract import Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
+from theoros.models.widening import Widening
+
+#: The key of a model version's hyperparameters under which the contest of its surrogate stands, beside the outputs.
+CONTEST = "contest"
+#: The key for how much wider its predictions are told than the model itself would have them.
+WIDENING = "widening"
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Which models a campaign uses, by their registered names."""
+    """Which models a campaign uses, by their registered names.
+
+    Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again.
+    """
 
     problem: Problem
     surrogate: str
     acquisition: str
     proposers: tuple[str, ...]
     initial_proposer: str
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Belief:
-    """A fitted surrogate with the labels that it has seen; `sequences` are their evaluations' numbers."""
+    """A fitted surrogate with the labels that it has seen; `sequences` are their evaluations' numbers.
+
+    `contest` says why it is this surrogate, None where it was named; `widening` how wide its predictions are told.
+    """
 
     model: FittedSurrogate
     dataset: Dataset
     sequences: frozenset[int]
+    contest: Contest | None = None
+    widening: Widening = field(default_factory=Widening)
 
 
 @dataclass(frozen=True)
@@ -67,34 +83,80 @@ class Decided:
 
 
 def train(
-    plan: ModelPlan, dataset: Dataset, sequences: Sequence[int], *, seed: int, previous: Belief | None
+    plan: ModelPlan,
+    dataset: Dataset,
+    sequences: Sequence[int],
+    *,
+    seed: int,
+    previous: Belief | None,
+    contest: Contest | None = None,
+    widening: Widening | None = None,
 ) -> tuple[Belief, FitReport]:
-    """Hold the previous belief against the labels that are new, then fit to all of them."""
-    from theoros.models.registry import surrogate
+    """Hold the previous belief against the labels that are new, then fit to all of them.
 
+    Where the plan has rivals the surrogate is the leader of their contest, which goes on from that of `previous`, or
+    else from `contest`, or is held anew. So does the widening of predictions, from that of `previous` or `widening`.
+    """
     started = time.perf_counter()
     checks = prospective_checks(plan.problem, previous, dataset, sequences) if previous is not None else ()
-    model = surrogate(plan.surrogate).fit(
-        problem_of(plan.problem, dataset), dataset, seed=seed, previous=previous.model if previous is not None else None
-    )
-    belief = Belief(model, dataset, frozenset(sequences))
+    known = (previous.contest if previous is not None else None) or contest
+    judged = _held(plan, dataset, known)
+    model, note = _fitted(plan, judged, dataset, seed, previous)
+    wider = widening or Widening()
+    if previous is not None:
+        wider = previous.widening.told((c.output, c.mean, c.std, c.observed) for c in checks)
+    belief = Belief(model, dataset, frozenset(sequences), judged, wider)
+    told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
+    if wider.checks:
+        told[WIDENING] = wider.record()
     report = FitReport(
         model.name,
         int(np.isfinite(dataset.values[:, : len(plan.problem.outputs)]).any(1).sum()),
         belief.sequences,
         model.fell_back,
-        model.message,
-        dict(model.hyperparameters()),
+        "; ".join(text for text in (model.message, note) if text),
+        {**model.hyperparameters(), **told},
         checks,
         time.perf_counter() - started,
     )
     return belief, report
 
 
+def _held(plan: ModelPlan, dataset: Dataset, known: Contest | None) -> Contest | None:
+    """The contest of the plan's rivals as it stands with `dataset`; None without rivals."""
+    if not plan.rivals:
+        return None
+    usable = known if known is not None and known.rivals == plan.rivals else Contest(plan.rivals)
+    return held(usable, plan.problem, dataset)
+
+
+def _fitted(
+    plan: ModelPlan, contest: Contest | None, dataset: Dataset, seed: int, previous: Belief | None
+) -> tuple[FittedSurrogate, str]:
+    """The surrogate of the plan, or the contest's leader, fitted; and what is to be told of its choice.
+
+    A new leader that can't be fitted leaves the place to the surrogate before it.
+    """
+    from theoros.models.registry import for_many, surrogate
+
+    problem, last = problem_of(plan.problem, dataset), previous.model if previous is not None else None
+    name = plan.surrogate if contest is None else for_many(contest.leader, problem, len(dataset))
+    model = surrogate(name).fit(problem, dataset, seed=seed, previous=last)
+    if contest is None or last is None or last.name == model.name:
+        return model, ""
+    if model.fell_back:
+        again = surrogate(last.name).fit(problem, dataset, seed=seed, previous=last)
+        return again, f"{name!r} leads and could not be fitted ({model.message}), so {last.name!r} stays"
+    if for_many(last.name, problem, len(dataset)) == model.name:
+        return model, f"{name!r} takes the place of {last.name!r}, which is slow beside {len(dataset)} labels"
+    gains = ", ".join(f"{rival} {gain:+.1f}" for rival, gain in contest.gains.items())
+    return model, f"{name!r} predicted {contest.labels} labels better than {last.name!r} (nats: {gains})"
+
+
 def prospective_checks(
     problem: Problem, previous: Belief, dataset: Dataset, sequences: Sequence[int]
 ) -> tuple[Check, ...]:
-    """The previous belief's predictions of all labels that it had not seen (rule 11's evidence)."""
+    """The previous belief's predictions, as it told them, of all labels that it had not seen (rule 11's evidence)."""
     new = [row for row, sequence in enumerate(sequences) if sequence not in previous.sequences]
     if not new:
         return ()
@@ -102,7 +164,7 @@ def prospective_checks(
     theirs = [prediction.outputs.index(output) for output in problem.outputs]
     ours = [dataset.outputs.index(output) for output in problem.outputs]
     return tuple(
-        Check(sequences[row], output, float(mean), float(std), float(observed))
+        Check(sequences[row], output, float(mean), float(std) * previous.widening.factor(output), float(observed))
         for i, row in enumerate(new)
         for output, mean, std, observed in zip(
             problem.outputs,
@@ -163,7 +225,13 @@ def select(
         seed,
         fidelities,
     )
-    return Decided(tuple(choices), time.perf_counter() - started)
+    told = tuple(replace(choice, predictions=_told(belief, choice.predictions)) for choice in choices)
+    return Decided(told, time.perf_counter() - started)
+
+
+def _told(belief: Belief, predictions: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Means and widened standard deviations."""
+    return {output: (mean, std * belief.widening.factor(output)) for output, (mean, std) in predictions.items()}
 
 
 def stale(
@@ -174,11 +242,13 @@ def stale(
     They are scored beside fresh proposals, all aware of what is `pending`. One is stale when at least twice as many
     fresh candidates as decisions wait are better than it: a rank does not depend on the scale of the acquisition, and
     the factor keeps what is nearly as good, since a changed mind has its cost too. A decision that was a draw from the
-    belief (Thompson sampling) is none to be weighed against another draw, and is kept.
+    belief (Thompson sampling) is none to be weighed against another draw, and is kept; so is one that was made in the
+    turn of one acquisition among several, which the next one may not share.
     """
     from theoros.models import decide, registry
 
-    if hasattr(registry.acquisition(plan.acquisition), "paths"):
+    acquisition = registry.acquisition(plan.acquisition)
+    if hasattr(acquisition, "paths") or hasattr(acquisition, "nominate"):
         return []
     problem = problem_of(plan.problem, belief.dataset)
     own = {point.candidate.hash for point in waiting}
@@ -187,14 +257,14 @@ def stale(
         [registry.proposer(name) for name in plan.proposers],
         belief.dataset,
         belief.model,
-        registry.acquisition(plan.acquisition),
+        acquisition,
         pending,
         seen,
         len(waiting),
         seed,
     )
     fresh = [proposal.candidate for proposal in proposals if proposal.candidate.hash not in own]
-    score = registry.acquisition(plan.acquisition).scorer(problem, belief.model, belief.dataset, pending, seed=seed)
+    score = acquisition.scorer(problem, belief.model, belief.dataset, pending, seed=seed)
     values = score([*(point.candidate for point in waiting), *fresh])
     ours, theirs = values[: len(waiting)], values[len(waiting) :]
     return [i for i, value in enumerate(ours) if int((theirs > value).sum()) >= 2 * len(waiting)]
@@ -213,15 +283,17 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
     if best is None or not points:
         return [1.0] * len(points)
     prediction = belief.model.predict([Point(point.candidate, problem.target) for point in points])
+    factors = np.array([belief.widening.factor(output) for output in prediction.outputs])
+    spread = np.maximum(prediction.label_std * factors, 1e-300)
     column = prediction.outputs.index(goal.output)
-    mean, std = prediction.mean[:, column], np.maximum(prediction.label_std[:, column], 1e-300)
+    mean, std = prediction.mean[:, column], spread[:, column]
     if goal.sense == "match":
         chance = norm.cdf((goal.target - best - mean) / std) - norm.cdf((goal.target + best - mean) / std)
     else:
         chance = norm.cdf((goal.utility(mean) - best) / std)
     for constraint in problem.constraints:
         i = prediction.outputs.index(constraint.output)
-        room = (constraint.bound - prediction.mean[:, i]) / np.maximum(prediction.label_std[:, i], 1e-300)
+        room = (constraint.bound - prediction.mean[:, i]) / spread[:, i]
         chance = chance * norm.cdf(room if constraint.op == "<=" else -room)
     return [float(value) for value in chance]
 
@@ -236,4 +308,4 @@ def best_utility(problem: Problem, dataset: Dataset) -> float | None:
 
 def empty_dataset(problem: Problem) -> Dataset:
     """No labels yet."""
-    return Dataset((), problem.outputs, np.empty((0, len(problem.outputs))))
+    return Dataset((), problem.columns, np.empty((0, len(problem.columns))))

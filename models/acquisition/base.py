@@ -16,7 +16,7 @@ from torch import Tensor
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
 from theoros.models.objective import Objective
-from theoros.models.surrogates.ard_moments import ArdMoments
+from theoros.models.surrogates.ard_moments import Moments
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
@@ -111,7 +111,7 @@ class WrittenOut(FeatureAcquisition):
         written = {name: model.written_out for name, model in self.models.items()}
         if any(process is None for process in written.values()):
             return super().with_gradient(features)
-        found = {name: cast(ArdMoments, process).at(features) for name, process in written.items()}
+        found = {name: cast(Moments, process).at(features) for name, process in written.items()}
         headed = self.head({name: (mean, variance) for name, (mean, variance, _) in found.items()})
         if headed is None:
             return super().with_gradient(features)

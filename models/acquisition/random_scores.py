@@ -18,7 +18,7 @@ class RandomScores:
 
     name: ClassVar[str] = "random"
     needs: ClassVar[frozenset[str]] = frozenset()
-    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match", "pareto", "learn"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match", "pareto", "desirability", "learn"})
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int

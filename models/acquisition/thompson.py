@@ -32,7 +32,7 @@ class Thompson:
 
     name: ClassVar[str] = "thompson"
     needs: ClassVar[frozenset[str]] = frozenset({"samples"})
-    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match", "pareto"})
+    goals: ClassVar[frozenset[str]] = frozenset({"optimize", "match", "pareto", "desirability"})
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -65,7 +65,7 @@ class Thompson:
     def paths(self, problem: Problem, model: FittedSurrogate, dataset: Dataset, n: int, *, seed: int) -> Paths:
         """`n` draws of the value of a candidate: its utility less a penalty where a drawn constraint is violated.
 
-        Of several objectives each draw takes another compromise (`_compromise`).
+        Of several objectives each draw takes another compromise (`_compromise`), unless it is said what is desirable.
 
         Raises TypeError when the model can't draw functions.
         """
@@ -77,12 +77,15 @@ class Thompson:
         units = units_of(problem, dataset)
         sampler = cast(SamplePaths, model)
         worth = _compromise(problem, dataset, n, derived_seed(seed, "compromise"))
-        unit = units[problem.objective.output] if len(problem.objectives) == 1 else 1.0
+        unit = units[problem.objective.output] if problem.aim in ("optimize", "match") else 1.0
         drawn = {name: sampler.paths(name, problem.target, n, seed=derived_seed(seed, name)) for name in units}
 
         def values(candidates: Sequence[Candidate]) -> Array:
             found = {name: paths(candidates) for name, paths in drawn.items()}
-            total = worth({goal.output: goal.utility(found[goal.output]) for goal in problem.objectives})
+            if problem.desirability is not None:
+                total = problem.desirability.graded(found)
+            else:
+                total = worth({goal.output: goal.utility(found[goal.output]) for goal in problem.objectives})
             for constraint in problem.constraints:
                 sign = 1.0 if constraint.op == "<=" else -1.0
                 violation = sign * (found[constraint.output] - constraint.bound) / units[constraint.output]

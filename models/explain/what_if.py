@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.stats import norm
 
 from theoros.models.contract import FittedSurrogate, Point, Problem
+from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
 
 #: Probabilities of the intervals that people are shown.
@@ -29,12 +31,13 @@ class Belief:
     intervals: dict[float, tuple[float, float]]
 
 
-def what_if(model: FittedSurrogate, problem: Problem, candidate: Candidate) -> list[Belief]:
-    """What is believed of `candidate`, for every output at every fidelity, the cheapest first."""
+def what_if(model: FittedSurrogate, problem: Problem, candidate: Candidate, widening: Widening) -> list[Belief]:
+    """What is believed of `candidate`, widened, for every output at every fidelity, the cheapest first."""
     prediction = model.predict([Point(candidate, fidelity) for fidelity in problem.fidelities])
-    spread = prediction.label_std
+    factors = np.array([widening.factor(output) for output in prediction.outputs])
+    std, spread = factors * prediction.std, factors * prediction.label_std
     return [
-        _belief(output, fidelity, *(float(part[row, column]) for part in (prediction.mean, prediction.std, spread)))
+        _belief(output, fidelity, *(float(part[row, column]) for part in (prediction.mean, std, spread)))
         for row, fidelity in enumerate(problem.fidelities)
         for column, output in enumerate(prediction.outputs)
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,14 @@ LEAST = 1e-14
 #: The gradient by the features (``b x d``) of a function of the moments, from its gradient by means (``b x s``) and by
 #: variances (b).
 PullBack = Callable[[Array, Array], Array]
+
+
+class Moments(Protocol):
+    """Means and variances over arrays."""
+
+    def at(self, x: Array) -> tuple[Array, Array, PullBack]:
+        """Means ``b x s``, variances (b) of f at ``b x d``, and how gradients by them go on."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,10 +94,10 @@ class ArdMoments:
 
 
 class _Node(torch.autograd.Function):
-    """`ArdMoments` as one node of torch's graph."""
+    """`Moments` as one node of torch's graph."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, moments: ArdMoments) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
         """Means ``b x s`` and variances ``b`` at `x`, ``b x d`` float64."""
         mean, variance, ctx.back = moments.at(x.detach().numpy())
         return torch.from_numpy(mean), torch.from_numpy(variance)
@@ -101,6 +109,6 @@ class _Node(torch.autograd.Function):
         return torch.from_numpy(ctx.back(by_mean.numpy(), by_variance.numpy())), None
 
 
-def as_node(x: Tensor, moments: ArdMoments) -> tuple[Tensor, Tensor]:
+def as_node(x: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
     """Means ``b x s`` and variances ``b`` at `x` (``b x d`` float64), differentiable in it."""
     return cast("tuple[Tensor, Tensor]", cast(Any, _Node).apply(x, moments))

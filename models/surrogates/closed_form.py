@@ -13,6 +13,7 @@ from theoros.models.contract import Array
 from theoros.models.encoders import Encoder, feature_names
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.fitting import NOISE_FLOORS, FitFailed, State
+from theoros.models.surrogates.input_warp import WarpedKernel, WarpedPosterior
 from theoros.models.surrogates.labels import Labels
 from theoros.models.surrogates.marginal import MEAN_VARIANCE, Hyperparameters, MarginalPosterior
 from theoros.models.surrogates.outcome import Warp
@@ -29,8 +30,9 @@ LEAST_TO_WARP = 8
 #: The largest share of the labels' variance that is noise when the oracle has none: ripples that are too fine for the
 #: labels look like noise, and a process that calls them so no longer looks for what lies between.
 MOST_NUGGET = 1e-3
-#: A climb begins where the last one ended, and at every so many labels from the priors' modes as well.
-AFRESH = 4
+#: A climb begins where the last one ended, and at every so many labels from the priors' modes as well; up to so many.
+#: Beyond, it does so the more rarely the more labels there are, as one label says less and a climb costs more.
+AFRESH, OFTEN = 4, 80
 #: In between, a variant does not climb that is so much less likely (in nats) than another where its last climb ended:
 #: one more label does not make up for it.
 BEHIND = 4.0
@@ -70,30 +72,35 @@ def fit_closed_form(
     good_side: int,
     start: OutputModel | None,
     taus: Sequence[float | None] = (None,),
+    bent: Sequence[int] = (),
 ) -> tuple[OutputModel, str]:
     """The model of one output and what a person should know of its fit; raises FitFailed.
 
     `good_side` is 1 where small values are what is looked for, -1 where large ones are, and 0 to leave labels as they
-    are; `start` is the model before, whose modes this one's climbs begin from; `taus` are the scales of sparse priors.
+    are; `start` is the model before, whose modes this one's climbs begin from; `taus` are the scales of sparse
+    priors, and `bent` the columns that are seen through warps.
     """
     z, features = labels.standardised.numpy(), labels.features.numpy()
-    smooth = structure.noise == "smooth"
+    smooth, numeric = structure.noise == "smooth", _numeric(structure)
     posterior = MarginalPosterior(
         families[0],
-        features[:, _numeric(structure)],
+        features[:, numeric],
         features[:, list(structure.categorical)],
         z,
         Warp(),
         NOISE_PRIORS[structure.noise],
         NOISE_FLOORS[0],
         MOST_NUGGET if smooth else 10.0,
+        fixed=labels.variance,
     )
+    if bent:
+        posterior = WarpedPosterior(**vars(posterior), warped=tuple(numeric.index(column) for column in bent))
     warps = [Warp()]
     if good_side and len(z) >= LEAST_TO_WARP:
         warps.append(Warp(good_side, float(good_side * (good_side * z).min())))
     variants = [Variant(family, warp, tau) for warp in warps for family in families for tau in taus]
     fit = fit_variants(posterior, variants, start.state if start is not None else {})
-    return _model(structure, encoder, labels, fit), fit.message
+    return _model(structure, encoder, labels, fit, tuple(bent)), fit.message
 
 
 def fit_variants(
@@ -133,8 +140,16 @@ def fit_variants(
 def with_labels(model: OutputModel, labels: Labels) -> OutputModel:
     """The process of `model`, units included, conditioned on other labels; raises FitFailed."""
     y = torch.from_numpy(model.standardised(labels.y, labels.fidelity.tolist())).unsqueeze(-1)
-    noise = torch.full((len(y),), max(model.noise, 1e-4), dtype=y.dtype)
+    noise = labels.noise(max(float(model.hyperparameters["noise_variance"]), 1e-4))
     return replace(model, posterior=_conditioned(model.posterior.kernel, labels, y, noise))
+
+
+def afresh(n: int) -> bool:
+    """Whether a fit to `n` labels climbs from the priors' modes too: at about one in twenty of them."""
+    step = AFRESH
+    while n >= OFTEN * step // AFRESH:
+        step *= 2
+    return n % step == 0
 
 
 def _promising(
@@ -144,7 +159,7 @@ def _promising(
     known = {}
     for variant, posterior in tried.items():
         last = previous.get(variant.key)
-        if last is None or len(last) != len(posterior.start()) or len(posterior.y) % AFRESH == 0:
+        if last is None or len(last) != len(posterior.start()) or afresh(len(posterior.y)):
             return tried
         known[variant] = posterior.value(last.numpy())[0]
     best = min(known.values())
@@ -154,15 +169,17 @@ def _promising(
 def _best_mode(posterior: MarginalPosterior, last: torch.Tensor | None) -> tuple[Array, float]:
     first = posterior.start()
     starts = [] if last is None or len(last) != len(first) else [last.numpy()]
-    if not starts or len(posterior.y) % AFRESH == 0:
+    if not starts or afresh(len(posterior.y)):
         starts.append(first)
     modes = [posterior.mode(start) for start in starts]
     return min(modes, key=lambda mode: mode[1])
 
 
-def _model(structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFit) -> OutputModel:
+def _model(
+    structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFit, bent: tuple[int, ...]
+) -> OutputModel:
     found, numeric = fit.hyperparameters, _numeric(structure)
-    kernel = ArdKernel(
+    plain = ArdKernel(
         fit.variant.family,
         tuple(numeric),
         torch.from_numpy(found.length_scales),
@@ -171,10 +188,12 @@ def _model(structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFi
         found.output_scale,
         MEAN_VARIANCE,
     )
+    bends = found.concentrations
+    kernel = plain if bends is None else WarpedKernel(plain, bent, *torch.from_numpy(bends))
     z = labels.standardised.numpy()
     warp = fit.variant.warp.fitted(z, found.warp)
     y = torch.from_numpy(warp.forward(z)).unsqueeze(-1)
-    posterior = _conditioned(kernel, labels, y, torch.full((len(y),), found.noise, dtype=y.dtype))
+    posterior = _conditioned(kernel, labels, y, labels.noise(found.noise))
     names = feature_names(encoder)
     names += [str(i) for i in range(len(names), structure.dimension)]
     scales = dict(zip((names[i] for i in numeric), found.length_scales.tolist(), strict=True))
@@ -185,10 +204,24 @@ def _model(structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFi
         "output_scales": [found.output_scale],
         "length_scales": scales,
     }
+    if bends is not None:
+        told["input_warps"] = dict(zip((names[i] for i in bent), bends.T.tolist(), strict=True))
     if fit.variant.tau is not None:
         told["tau"] = fit.variant.tau
     kept = replace(structure, family=fit.variant.family)
-    return OutputModel(kept, posterior, labels.offset, labels.scale, found.noise, fit.state, told, warp)
+    usual, scatter = labels.usual_noise(found.noise), labels.scatter(found.noise)
+    return OutputModel(
+        kept,
+        posterior,
+        labels.offset,
+        labels.scale,
+        usual,
+        fit.state,
+        told,
+        warp,
+        scatter=scatter,
+        fences=labels.fences,
+    )
 
 
 def _conditioned(kernel: torch.nn.Module, labels: Labels, y: torch.Tensor, noise: torch.Tensor) -> Posterior:

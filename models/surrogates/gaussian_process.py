@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import RUN_TIME, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
 from theoros.models.embedding import Places
 from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for, feature_names
 from theoros.models.feasibility import SUCCEEDS
@@ -19,7 +19,9 @@ from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.closed_form import FAMILIES, MOST_LABELS, fit_closed_form, with_labels
+from theoros.models.surrogates.fidelity_chain import ChainKernel, chain_with_labels, fit_chain
 from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
+from theoros.models.surrogates.input_warp import WarpedKernel
 from theoros.models.surrogates.labels import Labels
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import Posterior
@@ -27,8 +29,9 @@ from theoros.models.surrogates.sample_paths import GaussianPaths
 from theoros.models.surrogates.structure import Structure, readable
 from theoros.oracles.candidate import Candidate
 
-#: The parameter that holds the logarithm of the noise variance above its floor.
-NOISE = "likelihood.noise_covar.raw_noise"
+#: The parameter that holds the logarithm of the noise variance above its floor; where labels have variances of their
+#: own beside it, GPyTorch names it otherwise.
+NOISE = ("likelihood.noise_covar.raw_noise", "likelihood.second_noise_covar.raw_noise")
 #: Noise variance, relative, of a model that could not be fitted: it believes little.
 PRIOR_NOISE = 1e-2
 
@@ -56,12 +59,13 @@ class FittedGaussianProcess:
         fidelity = self.fidelity_indices(points)
         mean, std, noise = (np.empty((len(points), len(self.outputs))) for _ in range(3))
         for column, model in enumerate(self.models):
+            inputs = model.inputs(features, fidelity)
             with torch.no_grad():
-                means, variances = model.posterior.moments(model.inputs(features, fidelity))
+                means, variances = model.posterior.moments(inputs)
             centre, deviation = means[:, 0].cpu().numpy(), variances.sqrt().cpu().numpy()
             mean[:, column] = model.natural(centre, fidelity)
             std[:, column] = model.spread(centre, deviation, fidelity)
-            noise[:, column] = model.spread(centre, np.full(len(points), model.noise**0.5), fidelity)
+            noise[:, column] = model.spread(centre, model.label_variance(inputs, fidelity) ** 0.5, fidelity)
         return Prediction(self.outputs, mean, std, noise)
 
     def output(self, name: str) -> OutputModel:
@@ -104,7 +108,7 @@ class GaussianProcess:
     Length scales have priors that grow with the square root of the dimension (Hvarfner et al., ICML 2024,
     arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020,
     arXiv:1906.08878). Several fidelities form an autoregressive chain
-    (`theoros.models.kernels.AutoregressiveKernel`); each has its own offset and scale, so that a shifted cheap method
+    (`theoros.models.surrogates.fidelity_chain`); each has its own offset and scale, so that a shifted cheap method
     does no harm. The kernel is ``"rbf"``, ``"matern"`` (5/2), or by ``"auto"`` the one under which the labels are
     likelier; the outcome that is to be optimised is by ``"auto"`` seen through a logarithm where that makes the
     labels likelier (`theoros.models.surrogates.outcome`), and never with ``"plain"``. `device` is torch's name for
@@ -137,13 +141,22 @@ class GaussianProcess:
             start = last.output(output) if last is not None and output in last.outputs else None
             labels = Labels.of(problem, dataset, output, features, fidelity)
             structure = self._structure(problem, encoder, places)
+            if labels.errors is not None:
+                structure = replace(structure, noise="known")
             if output == SUCCEEDS:
                 structure = replace(structure, noise="binary")
+            elif output == RUN_TIME:  # which scatters, whatever the oracle's answers do
+                structure = replace(structure, noise="noisy")
             try:
-                if structure.tasks == 1 and structure.family in FAMILIES and 2 <= len(labels.y) <= MOST_LABELS:
+                if structure.family in FAMILIES and 2 <= len(labels.y) <= MOST_LABELS:
                     families = FAMILIES if self.kernel == "auto" else (self.kernel,)
                     sign = _good_side(problem, output) if self.outcome == "auto" else 0
-                    model, message = fit_closed_form(structure, encoder, labels, families, sign, start, self._taus())
+                    if structure.tasks == 1:
+                        model, message = self._closed_form(structure, encoder, labels, families, sign, start)
+                    else:
+                        model, message = fit_chain(structure, encoder, labels, families, sign, start)
+                elif structure.tasks > 1 and structure.blocks and 2 <= len(labels.y) <= MOST_LABELS:
+                    model, message = fit_chain(structure, encoder, labels, (structure.family,), 0, start)
                 else:
                     model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
             except FitFailed as failure:
@@ -154,7 +167,8 @@ class GaussianProcess:
                 model = kept or _ignorant(structure, encoder, labels)
                 messages.append((True, message))
             else:
-                messages.append((False, f"{output}: {message}" if message else ""))
+                told = "; ".join(text for text in (message, labels.message) if text)
+                messages.append((False, f"{output}: {told}" if told else ""))
             models.append(replace(model, places=places))
         return FittedGaussianProcess(
             name=self.name,
@@ -189,6 +203,22 @@ class GaussianProcess:
     def _taus(self) -> tuple[float | None, ...]:
         return (None,)
 
+    def _bent(self, encoder: Encoder) -> tuple[int, ...]:
+        return ()
+
+    def _closed_form(
+        self,
+        structure: Structure,
+        encoder: Encoder,
+        labels: Labels,
+        families: Sequence[str],
+        good_side: int,
+        start: OutputModel | None,
+    ) -> tuple[OutputModel, str]:
+        return fit_closed_form(
+            structure, encoder, labels, families, good_side, start, self._taus(), self._bent(encoder)
+        )
+
     def _fit_output(
         self, structure: Structure, encoder: Encoder, labels: Labels, start: OutputModel | None, seed: int
     ) -> tuple[OutputModel, str]:
@@ -201,13 +231,14 @@ class GaussianProcess:
                 grams = [TanimotoKernel()(X[:, first:end]).to_dense() for first, end in structure.blocks]
             rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
             X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
+        variance = None if labels.variance is None else torch.from_numpy(labels.variance).to(device)
         starts: list[State | None] = [None] if start is None or structure.tasks == 1 else []
         if start is not None:
             starts.append(start.state)
         if structure.tasks > 1:
             starts.append(structure.unrelated())
         fit = fit_hyperparameters(
-            lambda floor: structure.model(X, y, floor, grams),
+            lambda floor: structure.model(X, y, floor, grams, variance),
             starts,
             seed=seed,
             seconds=self.seconds,
@@ -255,15 +286,18 @@ def _output_model(structure: Structure, encoder: Encoder, labels: Labels, state:
     load_state(mean, {k.removeprefix("mean_module."): v for k, v in state.items() if k.startswith("mean_module.")})
     kernel.requires_grad_(False).eval()
     mean.requires_grad_(False).eval()
-    noise = floor + float(state[NOISE].exp()) if NOISE in state else PRIOR_NOISE
+    noise = next((floor + float(state[name].exp()) for name in NOISE if name in state), PRIOR_NOISE)
     y = labels.standardised.unsqueeze(-1)
     try:
-        posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, torch.full((len(y),), noise, dtype=y.dtype))
+        posterior = Posterior.of(kernel, mean, labels.inputs(structure), y, labels.noise(noise))
     except (RuntimeError, ValueError) as error:  # NotPSDError and NanError are RuntimeErrors
         raise FitFailed(f"{type(error).__name__}: {error}") from error
     names = tuple(feature_names(encoder)) if isinstance(encoder, ParameterEncoder) else ()
     found = readable(structure, names, labels.levels, kernel, mean, noise)
-    return OutputModel(structure, posterior, labels.offset, labels.scale, noise, state, found)
+    usual, scatter = labels.usual_noise(noise), labels.scatter(noise)
+    return OutputModel(
+        structure, posterior, labels.offset, labels.scale, usual, state, found, scatter=scatter, fences=labels.fences
+    )
 
 
 def _without_fit(
@@ -273,8 +307,9 @@ def _without_fit(
     if start is None:
         return None
     try:
-        if isinstance(start.posterior.kernel, ArdKernel):
-            return with_labels(start, labels) if len(labels.y) <= MOST_LABELS else None
+        if isinstance(start.posterior.kernel, ArdKernel | WarpedKernel | ChainKernel):
+            again = chain_with_labels if isinstance(start.posterior.kernel, ChainKernel) else with_labels
+            return again(start, labels) if len(labels.y) <= MOST_LABELS else None
         return _output_model(structure, encoder, labels, start.state, 1e-4)
     except FitFailed:
         return None

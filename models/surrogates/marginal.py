@@ -8,6 +8,7 @@ Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), equation 5
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,13 +39,17 @@ JITTER = 1e-9
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Length scales by column, the variance of noise, the output scale (a variance), and the warp's parameters."""
+    """Length scales by column, the variance of noise, the output scale (a variance), and the warp's parameters.
+
+    `concentrations`, ``2 x k``, are those of the warps of `k` inputs (`theoros.models.surrogates.input_warp`).
+    """
 
     length_scales: Array
     category_scales: Array
     noise: float
     output_scale: float
     warp: Array
+    concentrations: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class MarginalPosterior:
     campaign has crowded good ones into one place, and then no other place is worth a look. `X` is ``n x d``
     (numbers), `C` is ``n x c`` (indices of categories), `y` the standardised labels (n). `family` is ``"rbf"`` or
     ``"matern"`` (5/2). `noise_prior` is LogNormal(location, scale) of the noise variance, which lies between `floor`
-    and `most`. A vector of hyperparameters holds the logarithms of length scales, categories' length scales, noise
-    and output scale, and then the warp's parameters.
+    and `most`; `fixed` are variances (n) that labels have beside it. A vector of hyperparameters holds the logarithms
+    of length scales, categories' length scales, noise and output scale, and then the warp's parameters.
     """
 
     family: str
@@ -68,9 +73,25 @@ class MarginalPosterior:
     floor: float
     most: float = 10.0
     tau: float | None = None
+    fixed: Array | None = None
 
     def value(self, theta: Array) -> tuple[float, Array]:
         """The negative log posterior and its gradient at the vector `theta`."""
+        value, gradient, _ = self._differentiated(theta)
+        return value, gradient
+
+    def differentiated(self, theta: Array) -> tuple[float, Array, Array]:
+        """The same, and the gradient by `X`, ``n x d``."""
+        value, gradient, by_numbers = self._differentiated(theta)
+        return value, gradient, by_numbers()
+
+    def likelihood(self, theta: Array) -> tuple[float, Array]:
+        """The same without the priors."""
+        value, gradient = self.value(theta)
+        prior, slopes = self._prior(theta)
+        return value - prior, gradient - slopes
+
+    def _differentiated(self, theta: Array) -> tuple[float, Array, Callable[[], Array]]:
         n, d, c = len(self.y), self.X.shape[1], self.C.shape[1]
         length, category = np.exp(theta[:d]), np.exp(theta[d : d + c])
         noise, output = np.exp(theta[d + c]), np.exp(theta[d + c + 1])
@@ -85,10 +106,10 @@ class MarginalPosterior:
             kernel, slope = kernel * likeness, slope * likeness
         kernel, slope = output * kernel, output * slope
         matrix = kernel + MEAN_VARIANCE
-        matrix[np.diag_indices(n)] += noise + JITTER * output
+        matrix[np.diag_indices(n)] += noise + JITTER * output + (0.0 if self.fixed is None else self.fixed)
         factor, failed = lapack.dpotrf(matrix, lower=1)
         if failed:
-            return 1e10, np.zeros_like(theta)
+            return 1e10, np.zeros_like(theta), lambda: np.zeros_like(self.X)
         weights, _ = lapack.dpotrs(factor, labels, lower=1)
         inverse, _ = lapack.dpotri(factor, lower=1)
         inverse = np.tril(inverse) + np.tril(inverse, -1).T
@@ -103,7 +124,7 @@ class MarginalPosterior:
         gradient[d + c + 1] = (pull * kernel).sum() + JITTER * output * np.trace(pull)
         gradient[d + c + 2 :] = d_labels @ weights + d_jacobian
         prior, slopes = self._prior(theta)
-        return float(value + prior), gradient + slopes
+        return float(value + prior), gradient + slopes, lambda: -2 * (Z * w.sum(1)[:, None] - w @ Z) / length
 
     def _prior(self, theta: Array) -> tuple[float, Array]:
         """Minus the log density of the priors, and its gradient."""

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from theoros.models.contract import Array
 from theoros.models.embedding import Places
-from theoros.models.surrogates.ard_moments import ArdMoments
+from theoros.models.surrogates.ard_moments import Moments
 from theoros.models.surrogates.fitting import State
 from theoros.models.surrogates.outcome import IDENTITY, FittedWarp
+from theoros.models.surrogates.outliers import Fences
 from theoros.models.surrogates.posterior import Posterior
+from theoros.models.surrogates.scatter import Scatter
 from theoros.models.surrogates.structure import Structure
 
 
@@ -25,7 +27,8 @@ class OutputModel:
 
     `offset` and `scale` hold one number for each fidelity; `noise` is the standardised variance of a label. An output
     with a `warp` is believed in its units, and ``value = offset[f] + scale[f] * warp.inverse(f(x))``; only the
-    objective of an optimisation has one.
+    objective of an optimisation has one. Where labels do not scatter alike everywhere, `scatter` says how, and `noise`
+    is what is usual. What lies beyond the `fences`, where there are some, counts as lying on them.
     """
 
     structure: Structure
@@ -37,6 +40,8 @@ class OutputModel:
     hyperparameters: Mapping[str, Any] = field(repr=False)
     warp: FittedWarp = IDENTITY
     places: Places | None = None
+    scatter: Scatter | None = None
+    fences: Fences | None = None
 
     def inputs(self, features: Tensor, fidelity: int | Sequence[int]) -> Tensor:
         """Features ``n x d`` as the process sees them: categories in their `places`, and with the fidelity's column
@@ -50,9 +55,13 @@ class OutputModel:
         return torch.cat([features, column.expand(len(features), 1)], dim=1)
 
     @property
-    def written_out(self) -> ArdMoments | None:
+    def written_out(self) -> Moments | None:
         """The moments over the features themselves as arrays with their gradient, where that is possible."""
         return self.posterior.written_out if self.places is None and self.structure.tasks == 1 else None
+
+    def label_variance(self, inputs: Tensor, fidelity: int | Sequence[int]) -> Array:
+        """Standardised variances (b) of labels' noise at the process's inputs ``b x d``."""
+        return np.full(len(inputs), self.noise) if self.scatter is None else self.scatter.variance(inputs, fidelity)
 
     def conditioned(self, features: Tensor, fidelity: Sequence[int], values: Tensor) -> OutputModel:
         """Also know the noise-free standardised `values` (``p x s``)."""
@@ -60,6 +69,8 @@ class OutputModel:
 
     def standardised(self, values: Array, fidelity: int | Sequence[int]) -> Array:
         """Values of the output (b) in the process's own units."""
+        if self.fences is not None:
+            values = self.fences.clipped(values, fidelity)
         return self.warp.forward((values - self.offset[fidelity]) / self.scale[fidelity])
 
     def natural(self, values: Array, fidelity: int | Sequence[int]) -> Array:

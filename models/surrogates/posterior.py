@@ -13,7 +13,7 @@ from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from theoros.models.sampling import normal_quasirandom
-from theoros.models.surrogates.ard_moments import ArdMoments, as_node
+from theoros.models.surrogates.ard_moments import ArdMoments, Moments, as_node
 
 #: Variance given to values that are known exactly (fantasies, samples of the noise-free function): conditioning on
 #: them stays well posed in float64 when they lie close together.
@@ -49,8 +49,11 @@ class Posterior:
         return cls(kernel, mean, X, Y, noise, factor, weights)
 
     @cached_property
-    def written_out(self) -> ArdMoments | None:
+    def written_out(self) -> Moments | None:
         """The same moments over arrays, with their gradient, where the kernel allows it."""
+        own = getattr(self.kernel, "written_out", None)
+        if own is not None:
+            return cast("Moments | None", own(self.mean, self.X, self.factor, self.weights))
         return ArdMoments.of(self.kernel, self.mean, self.X, self.factor, self.weights)
 
     def moments(self, X: Tensor) -> tuple[Tensor, Tensor]:

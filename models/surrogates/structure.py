@@ -16,9 +16,10 @@ from botorch.models.kernels import CategoricalKernel
 from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from gpytorch.constraints import GreaterThan, Interval
 from gpytorch.kernels import Kernel, ScaleKernel
-from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
 from gpytorch.means import Mean
 from gpytorch.priors import LogNormalPrior, NormalPrior
+from gpytorch.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
@@ -27,7 +28,14 @@ from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKer
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
 #: Success or failure is a step, which no smooth function follows closely: told to, a process shrinks its length scales
 #: until it knows nothing between its labels. With noise it keeps them, and is sure where neighbours agree.
-NOISE_PRIORS = {"noisy": (-4.0, 1.0), "fingerprint": (-6.0, 1.5), "smooth": (-10.0, 2.5), "binary": (-2.0, 0.5)}
+#: Beside errors of labels that are ``"known"`` it is what they leave out.
+NOISE_PRIORS = {
+    "noisy": (-4.0, 1.0),
+    "fingerprint": (-6.0, 1.5),
+    "smooth": (-10.0, 2.5),
+    "binary": (-2.0, 0.5),
+    "known": (-8.0, 2.0),
+}
 
 #: LogNormal(location, scale) priors of the output scales of a fingerprint's blocks: the first, and the later ones.
 BLOCK_SCALES = ((0.0, 0.7), (-1.5, 1.0))
@@ -65,19 +73,34 @@ class Structure:
         """A constant for each fidelity, with a prior that holds it near the labels' own mean."""
         return TaskMean(self.tasks, priors=priors)
 
-    def model(self, X: Tensor, y: Tensor, floor: float, grams: Sequence[Tensor] | None = None) -> SingleTaskGP:
-        """A BoTorch model of standardised labels `y` (n) at `X`, to be fitted; its noise is at least `floor`."""
+    def model(
+        self,
+        X: Tensor,
+        y: Tensor,
+        floor: float,
+        grams: Sequence[Tensor] | None = None,
+        variance: Tensor | None = None,
+    ) -> SingleTaskGP:
+        """A BoTorch model of standardised labels `y` (n) at `X`, to be fitted; its noise is at least `floor`.
+
+        Labels may have a `variance` (n) of their own beside it.
+        """
         location, scale = NOISE_PRIORS[self.noise]
         prior = LogNormalPrior(location, scale)
-        likelihood = GaussianLikelihood(
-            noise_prior=prior,
-            # In its logarithm: a variance near 1e-6 moves nothing else by steps an optimiser can see.
-            noise_constraint=GreaterThan(
-                floor, transform=torch.exp, inv_transform=torch.log, initial_value=2 * floor + float(prior.mode)
-            ),
+        # In its logarithm: a variance near 1e-6 moves nothing else by steps an optimiser can see.
+        constraint = GreaterThan(
+            floor, transform=torch.exp, inv_transform=torch.log, initial_value=2 * floor + float(prior.mode)
         )
         with warnings.catch_warnings(), settings.validate_input_scaling(False):
             warnings.simplefilter("ignore", InputDataWarning)
+            warnings.simplefilter("ignore", NumericalWarning)  # exact labels among others have a variance of zero
+            likelihood = (
+                GaussianLikelihood(noise_prior=prior, noise_constraint=constraint)
+                if variance is None
+                else FixedNoiseGaussianLikelihood(
+                    variance, learn_additional_noise=True, noise_prior=prior, noise_constraint=constraint
+                )
+            )
             return SingleTaskGP(
                 X,
                 y.unsqueeze(-1),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from theoros.db.records import CandidateRecord, DecisionRecord, EvaluationRecord, LabelRecord, PredictionRecord
-from theoros.models.contract import Choice, Dataset, Point
+from theoros.models.contract import RUN_TIME, Choice, Dataset, Origin, Point
+from theoros.models.run_time import logarithm
 from theoros.oracles.candidate import Candidate
 from theoros.orchestrator.ledger import NOT_ITS_FAULT
 from theoros.orchestrator.plan import Plan
@@ -42,8 +44,10 @@ def history(
 
 def labelled(label: LabelRecord, outputs: tuple[str, ...]) -> Labelled:
     """A label as the trainer is told of it; an output that it lacks is NaN."""
-    values = tuple(float(label.values[output]) if output in label.values else math.nan for output in outputs)
-    return Labelled(label.sequence, Point(to_candidate(label.candidate), label.fidelity), values)
+    own: dict[str, Any] = {**label.values, RUN_TIME: logarithm(label.seconds)}
+    values = tuple(float(own[output]) if output in own else math.nan for output in outputs)
+    origin = Origin(label.proposer, label.acquisition)
+    return Labelled(label.sequence, Point(to_candidate(label.candidate), label.fidelity), values, origin)
 
 
 def pending_points(evaluations: Iterable[EvaluationRecord], learned: Collection[int]) -> list[Point]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
+from theoros.models.widening import Widening
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import EvaluationEnded, ModelUpdated, Notice, Started
@@ -29,11 +30,18 @@ class Learner(Agent):
     handles: ClassVar = (Started, EvaluationEnded)
 
     def __init__(
-        self, bus: Bus, gateway: Gateway, plan: Plan, trainer: SupervisedModelWorker, checks: list[Check], version: int
+        self,
+        bus: Bus,
+        gateway: Gateway,
+        plan: Plan,
+        trainer: SupervisedModelWorker,
+        checks: list[Check],
+        version: int,
+        widening: Widening,
     ) -> None:
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
-        self._checks, self._version = checks, version
+        self._checks, self._version, self._widening = checks, version, widening
         self._labels = gateway.reader() if plan.acquisition != "random" else None
         self._log: list[Labelled] = []
         self._known: dict[int, bool] = {}  # numbers of the evaluations in the log: whether there is a label
@@ -77,7 +85,7 @@ class Learner(Agent):
     async def _read(self, reader: LabelReader) -> None:
         """Take in the labels, and the failures that may be the candidates' own, that have come."""
         for label in await reader.new():
-            self._log.append(labelled(label, self._plan.problem.outputs))
+            self._log.append(labelled(label, self._plan.problem.columns))
             self._n_labels += not self._known.get(label.sequence, False)
             self._known[label.sequence] = True
             self._label_ids[label.sequence] = label.label_id
@@ -96,7 +104,7 @@ class Learner(Agent):
 
     async def _fit(self, n: int, last: int) -> None:
         seed = derive(self._plan.spec.seed, "fit", n)
-        self._belief, report = await self._trainer.train(self._log, last, seed, self._belief)
+        self._belief, report = await self._trainer.train(self._log, last, seed, self._belief, self._widening)
         self._learned = report.sequences
         self._version += 1
         self._checks = [*self._checks, *report.checks][-SCORE_WINDOW:]

@@ -129,7 +129,7 @@ class Steward(Agent):
         for label in await self._labels.new():
             self._best.add(label)
         best = self._best.value
-        if best is not None and rules.target is not None and self._plan.problem.objective.reached(best, rules.target):
+        if best is not None and rules.target is not None and self._plan.scorecard.objective.reached(best, rules.target):
             self._stop(f"the target {rules.target:g} is reached: {best:.6g}")
         window = rules.stagnation
         if (

@@ -75,7 +75,7 @@ def _what_if(fit: Refitted, text: str, *, quiet: bool) -> dict[str, Any]:
     from theoros.orchestrator.report.console import plain_console
 
     candidate = parse_candidate(fit.problem.space, text)
-    beliefs = what_if(fit.model, fit.problem, candidate)
+    beliefs = what_if(fit.model, fit.problem, candidate, fit.widening)
     if not quiet:
         print_beliefs(plain_console(), fit.plan.scorecard, candidate.text, beliefs)
     return {"candidate": dict(candidate.data), "predictions": [plain(belief) for belief in beliefs]}

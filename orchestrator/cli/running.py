@@ -47,6 +47,8 @@ def run(
     console.print(
         headed(campaign.name, f": {campaign.question_text} (database {campaign.store.safe_url})"), soft_wrap=True
     )
+    for lesson in campaign.lessons:
+        console.print(f"learns from {lesson.text}", soft_wrap=True)
     _finish(campaign, console, address, controls, results, log)
 
 

@@ -105,9 +105,9 @@ def compare(store: Store, campaign: str, control: str) -> str:
 def print_model(console: Console, store: Store, campaign: str) -> None:
     """The last model version's error and calibration on labels that it had not seen."""
     version, card = overview.last_model(store, campaign), scorecard(store, campaign)
-    scores = {s.metric: s for s in version.scores if s.output == card.objective.output} if version else {}
+    scores = {s.metric: s for s in version.scores if s.output == card.objectives[0].output} if version else {}
     if "rmse" in scores:
-        n, unit = scores["rmse"].n, card.units.get(card.objective.output, "")
+        n, unit = scores["rmse"].n, card.units.get(card.objectives[0].output, "")
         console.print(
             f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
             f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals",

@@ -31,7 +31,7 @@ def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
     paths = [_progress(store, campaign, folder / "progress.png")]
     checks = store.checks(campaign)
     card = scorecard(store, campaign)
-    own = checks[checks["output"] == card.objective.output] if len(checks) else checks
+    own = checks[checks["output"] == card.objectives[0].output] if len(checks) else checks
     if len(own) >= 3:
         mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
         paths.append(_predictions(card, own, folder / "predictions.png"))
@@ -127,7 +127,7 @@ def _predictions(card: Scorecard, checks: pd.DataFrame, path: Path) -> Path:
         )
     ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
     axes.plot(ends, ends, "k--", lw=1)
-    axes.set_xlabel(f"observed {card.name_of(card.objective.output)}")
+    axes.set_xlabel(f"observed {card.name_of(card.objectives[0].output)}")
     axes.set_ylabel("predicted before it was seen (90 % interval)")
     if len(card.fidelities) > 1:
         axes.legend()
@@ -151,7 +151,7 @@ def _calibration(mean: Any, std: Any, observed: Any, path: Path) -> Path:
 def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | None:
     """Draw the best molecules with their values; None when the candidates are no molecules."""
     card = scorecard(store, campaign)
-    if card.several:
+    if card.several or card.desirability is not None:
         best = card.ranked(store.label_records(campaign))[:n]
     else:
         best = [label for label, _ in overview.best(store, campaign, card.ranking, n)]

@@ -124,12 +124,23 @@ def _as_oracle(value: Any) -> Any:
     return value
 
 
+def _as_names(value: Any) -> Any:
+    """One name, or several, each once."""
+    names = [value] if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and len(set(map(str, names))) < len(names):
+        raise ValueError("a campaign is named twice; name each once")
+    return names
+
+
 class CampaignSpec(_Frozen):
     """A question, a budget, and the rest of what a campaign needs; the YAML file and Python say the same thing.
 
     `space` is left out where the oracle has its own. `surrogate`, `acquisition` and `proposers` are chosen for the
-    space and the goal unless they are named.
+    space and the goal unless they are named. `learn_from` (``learn from`` in the file) names campaigns of the same
+    database that asked a similar question.
     """
+
+    model_config = ConfigDict(populate_by_name=True)
 
     campaign: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)
     description: str = ""
@@ -139,6 +150,7 @@ class CampaignSpec(_Frozen):
     budget: Budget
     stop: StopRules = StopRules()
     initial: int | None = Field(default=None, ge=1)
+    learn_from: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(default=(), alias="learn from")
     surrogate: str = "auto"
     acquisition: str = "auto"
     proposers: tuple[str, ...] = ()
@@ -149,4 +161,9 @@ class CampaignSpec(_Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""
-        return self.model_dump(mode="json", by_alias=True)
+        data = self.model_dump(mode="json", by_alias=True)
+        if not self.learn_from:  # campaigns that were stored before there was such a field are the same
+            del data["learn from"]
+        if not self.question.noise:
+            del data["question"]["noise"]
+        return data

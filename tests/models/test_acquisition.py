@@ -217,7 +217,7 @@ def forest(square, make_problem, label, rng):
 
 
 #: Every acquisition for optimisation that a random forest can serve.
-FOR_ONE_OUTPUT = [name for name, entry in registry.ACQUISITIONS.items() if entry.goals != {"pareto"}]
+FOR_ONE_OUTPUT = [name for name, entry in registry.ACQUISITIONS.items() if entry.goals - {"pareto", "desirability"}]
 FOREST_ACQUISITIONS = [
     name
     for name, entry in registry.ACQUISITIONS.items()

@@ -13,6 +13,7 @@ from scipy.stats import lognorm, multivariate_normal, norm
 from theoros.models.acquisition.exhausted import PATIENCE, demanded
 from theoros.models.surrogates import marginal
 from theoros.models.surrogates.ard import ArdKernel
+from theoros.models.surrogates.closed_form import afresh
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.marginal import MarginalPosterior
 from theoros.models.surrogates.outcome import IDENTITY, FittedWarp, Warp
@@ -144,3 +145,11 @@ def test_an_exhausted_place_is_left_and_a_yielding_one_is_not(square, make_probl
     assert demanded(problem, model, far) == 0
     assert demanded(problem, model, yielding) == 0
     assert demanded(problem, GaussianProcess().fit(problem, exhausted, seed=0), exhausted) > 0
+
+
+def test_fits_begin_afresh_at_every_fourth_label_first_and_ever_more_rarely():
+    fresh = [n for n in range(1, 1500) if afresh(n)]
+    assert fresh[:5] == [4, 8, 12, 16, 20]
+    gaps = np.diff(fresh)
+    assert (np.diff(gaps) >= 0).all()
+    assert all(0.02 < gap / n <= 0.11 for gap, n in zip(gaps, fresh[1:], strict=True) if n >= 80)

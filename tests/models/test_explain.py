@@ -17,6 +17,7 @@ from theoros.models.explain.sensitivities import sensitivities
 from theoros.models.explain.what_if import what_if
 from theoros.models.objective import Objective
 from theoros.models.surrogates.random_forest import RandomForest
+from theoros.models.widening import Widening
 from theoros.oracles.spaces import Categorical, Integer, Parameters, Real
 
 
@@ -126,11 +127,15 @@ def test_dependence_shows_every_setting_of_a_mixed_space(make_problem, mixed):
 
 def test_what_if_gives_intervals_of_labels_at_every_fidelity(make_problem, square):
     problem = make_problem(square, fidelities=("low", "high"), costs=(0.1, 1.0))
-    beliefs = what_if(Known(lambda x: 2.0, std=0.3, noise=0.4), problem, square.candidate({"x": 0.1, "y": 0.2}))
+    model, candidate = Known(lambda x: 2.0, std=0.3, noise=0.4), square.candidate({"x": 0.1, "y": 0.2})
+    beliefs = what_if(model, problem, candidate, Widening())
     assert [belief.fidelity for belief in beliefs] == ["low", "high"]
     assert beliefs[0].label_std == pytest.approx(0.5)
     assert beliefs[0].intervals[0.5] == pytest.approx((2 - 0.6745 * 0.5, 2 + 0.6745 * 0.5), abs=1e-4)
     assert beliefs[0].intervals[0.9] == pytest.approx((2 - 1.6449 * 0.5, 2 + 1.6449 * 0.5), abs=1e-4)
+    wider = what_if(model, problem, candidate, Widening({"y": 4}, {"y": 28.0}))  # twice as far off as expected
+    assert wider[0].mean == beliefs[0].mean
+    assert wider[0].label_std == pytest.approx(2 * beliefs[0].label_std)
 
 
 def test_a_fitted_forest_is_explained_as_well(make_problem, square, label):

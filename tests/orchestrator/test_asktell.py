@@ -123,3 +123,36 @@ def test_while_an_orchestrator_runs_the_campaign_nobody_else_decides_and_answers
     with pytest.raises(CampaignOwned, match="cluster"):
         campaign.ask("ben")
     assert campaign.tell(asked, 1.0)
+
+
+def test_credit_and_contest_stand_in_the_database_and_so_a_restart_changes_no_decision(tmp_path):
+    spec = SPEC | {"acquisition": "portfolio", "budget": {"labels": 12}}
+
+    def run(file: str, *, restart_at: int | None = None) -> Campaign:
+        opened = Campaign(spec, tmp_path / file)
+        for n in range(12):
+            if n == restart_at:
+                opened.close()
+                opened = Campaign(spec, tmp_path / file)
+            asked = opened.ask()
+            opened.tell(asked, bowl(asked.parameters))
+        return opened
+
+    whole, restarted = run("a.db"), run("b.db", restart_at=10)
+    try:
+        first, second = ([e.candidate.hash for e in c.store.evaluations("bench")] for c in (whole, restarted))
+        assert first == second
+        decisions = restarted.store.decisions("bench").drop_duplicates("sequence").set_index("sequence")
+        labels = restarted.store.label_records("bench")
+        assert [(label.proposer, label.acquisition) for label in labels] == list(
+            zip(decisions["proposer"], decisions["acquisition"], strict=True)
+        )
+        guided = decisions[decisions["acquisition"] != ""]
+        assert set(guided["acquisition"]) <= {"log_ei", "ucb", "mes", "ei", "thompson"}
+        assert guided["reason"].str.contains("the turn of").all()
+        contest = restarted.store.model_versions("bench")[-1].hyperparameters["contest"]
+        assert contest["labels"] == 2  # the ninth and the tenth, predicted from eight
+        assert set(contest["gains"]) == {"gp", "random_forest"}
+    finally:
+        whole.close()
+        restarted.close()

@@ -14,16 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from theoros.models.contract import Prediction
 from theoros.models.objective import Objective
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.cli.app import app
 from theoros.orchestrator.cli.errors import exit_code
+from theoros.orchestrator.exam import Exam
 from theoros.orchestrator.simulate import Step, simulate
-from theoros.orchestrator.simulate_methods import OWN, labels_of, methods, parse_methods, with_seed
+from theoros.orchestrator.simulate_methods import OWN, labels_of, methods, parse_methods, target_of, with_seed
 from theoros.orchestrator.simulate_oracle import cheap_oracle, pretended
-from theoros.orchestrator.simulate_report import curve, final, labels_until, summary, usual_target
+from theoros.orchestrator.simulate_report import curve, final, labels_until, summary, usual_target, write_csv
 from theoros.orchestrator.spec.errors import SpecError
 from theoros.orchestrator.spec.load import spec_from_dict
+from theoros.orchestrator.yardstick import BestLabel, Hypervolume, ModelError, yardstick
 
 BRANIN: dict[str, Any] = {
     "campaign": "branin",
@@ -71,7 +74,9 @@ def test_a_simulation_repeats_with_its_seed_and_differs_with_another(tmp_path):
     assert [step.hash for step in first] != [step.hash for step in other]
 
 
-@pytest.mark.parametrize("name", [OWN, "random", "sobol", "train-once", "greedy", "random_forest", "tpe", "gp"])
+@pytest.mark.parametrize(
+    "name", [OWN, "random", "sobol", "train-once", "greedy", "portfolio", "random_forest", "tpe", "gp"]
+)
 def test_every_method_spends_the_budget_and_no_more(tmp_path, name):
     steps = run(tmp_path, name)
     assert [step.number for step in steps] == list(range(1, 13))
@@ -156,20 +161,14 @@ def test_an_expensive_oracle_is_refused_unless_it_is_forced(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"question": {"learn": "value"}}, "this campaign learns"),
+        ({"question": {"learn": "value"}}, "tpe of Optuna look for the best label, and this campaign learns"),
         ({"budget": {"wall_time": "1 h"}}, "takes no wall time"),
-        (
-            {
-                "question": {"minimize": ["value_1", "value_2"]},
-                "oracle": {"synthetic": {"function": "BraninCurrin"}},
-            },
-            "no label is the best",
-        ),
+        ({"learn from": ["other"]}, "no earlier campaigns"),
     ],
 )
 def test_what_cannot_be_simulated_is_said(tmp_path, changes, message):
     with pytest.raises(SpecError, match=message):
-        labels_of(methods(spec_from_dict(BRANIN | changes), tmp_path, [OWN], slots=1)[0].plan)
+        labels_of(methods(spec_from_dict(BRANIN | changes), tmp_path, [OWN, "tpe"], slots=1)[0].plan)
 
 
 def test_a_method_that_does_not_exist_is_answered_with_the_nearest():
@@ -186,7 +185,7 @@ def test_optuna_says_what_it_has_no_space_for(tmp_path, reason):
     space = {"parameters": {"x1": {"real": [-5, 10]}, "x2": {"real": [0, 15]}}, "constraints": ["x1 + x2 <= 12"]}
     molecules = {"oracle": {"lookup": {"file": "m.csv", "smiles": "smiles", "outputs": {"value": "value"}}}}
     spec = spec_from_dict(BRANIN | (molecules if reason == "molecules" else {"space": space}))
-    with pytest.raises(SpecError, match="Leave out tpe and gp"):
+    with pytest.raises(SpecError, match="Leave out Optuna's samplers"):
         methods(spec, tmp_path, ["tpe"], slots=1)
 
 
@@ -199,10 +198,11 @@ def test_optuna_is_told_of_constraints(tmp_path):
 
 
 def step(number: int, value: float, *, feasible: bool = True) -> Step:
-    return Step(number, f"x={number}", str(number), "full", value, feasible, float(number), number, 2.0 * number, 0.1)
+    where = (f"x={number}", str(number), "full")
+    return Step(number, *where, (value,), feasible, float(number), number, 2.0 * number, 0.1)
 
 
-DOWN = Objective("y", "minimize")
+DOWN = BestLabel(Objective("y", "minimize"), "best y")
 
 
 def test_the_best_so_far_counts_what_is_feasible_by_cost_and_by_time():
@@ -218,7 +218,8 @@ def test_the_best_so_far_counts_what_is_feasible_by_cost_and_by_time():
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=20), st.sampled_from(["maximize", "minimize", "match"]))
 def test_the_best_so_far_never_gets_worse(values, sense):
     goal = Objective("y", sense, 1.5)
-    found = curve([step(i, value) for i, value in enumerate(values, 1)], goal, np.arange(1.0, len(values) + 1))
+    steps = [step(i, value) for i, value in enumerate(values, 1)]
+    found = curve(steps, BestLabel(goal, "best y"), np.arange(1.0, len(values) + 1))
     assert (np.diff([goal.utility(value) for value in found]) >= 0).all()
     assert goal.utility(found[-1]) == max(goal.utility(value) for value in values)
 
@@ -227,8 +228,141 @@ def test_seeds_that_never_get_there_count_as_never():
     runs = [[step(1, 5.0), step(2, 1.0)], [step(1, 5.0), step(2, 4.0)], [step(1, 0.0)]]
     found = summary("own", runs, DOWN, budget=2, target=1.0)
     assert (found.n, found.reached, found.labels) == (3, 2, (1.0, 2.0, math.inf))
-    assert found.best[-1] == (0.5, 1.0, 2.5)
+    assert found.found[-1] == (0.5, 1.0, 2.5)
     assert usual_target({"own": runs}, "own", DOWN) == 1.0
+
+
+def test_a_target_of_the_file_is_a_distance_where_a_value_is_matched_and_an_error_where_one_learns(tmp_path):
+    stop = {"target": 0.5, "error": 0.25}
+    questions = ({"minimize": "value"}, {"match": {"value": 3.0}}, {"learn": "value"})
+    specs = [spec_from_dict(BRANIN | {"question": question, "stop": stop}) for question in questions]
+    plans = [methods(spec, tmp_path, [OWN], slots=1)[0].plan for spec in specs]
+    assert [target_of(plan) for plan in plans] == [0.5, 3.5, 0.25]
+
+
+FRONT: dict[str, Any] = {
+    "question": {"minimize": ["value_1", "value_2"]},
+    "oracle": {"synthetic": {"function": "BraninCurrin"}},
+}
+
+
+def pair(number: int, first: float, second: float, *, feasible: bool = True) -> Step:
+    return Step(number, "", str(number), "full", (first, second), feasible, float(number), number, float(number), 0.1)
+
+
+def test_with_several_objectives_the_volume_counts_from_the_worst_label_of_all_or_what_is_said_to_be_worst():
+    up = (Objective("a", "maximize"), Objective("b", "minimize"))
+    steps = [pair(1, 0.0, 4.0), pair(2, 2.0, 1.0), pair(3, 9.0, 0.0, feasible=False), pair(4, 3.0, 2.0)]
+    others = [pair(1, -1.0, 5.0), pair(2, math.nan, math.nan, feasible=False)]
+    measure = Hypervolume.beside(up, [*steps, *others])
+    # From a = -1, b = 5: 1 x 1, then 3 x 4, then one more column 1 wide and 3 high.
+    assert measure.so_far(steps).tolist() == [1.0, 12.0, 12.0, 15.0]
+    said = Hypervolume.beside((Objective("a", "maximize", worst=1.0), up[1]), steps)
+    assert said.so_far(steps).tolist() == [0.0, 3.0, 3.0, 5.0]
+    assert labels_until(steps, measure, 12.0) == 2
+
+
+@pytest.mark.parametrize("name", [OWN, "random", "tpe", "nsga2"])
+def test_several_objectives_are_simulated_by_every_method(tmp_path, name):
+    steps = run(tmp_path, name, **FRONT)
+    plan = methods(spec_from_dict(BRANIN | FRONT), tmp_path, [name], slots=1)[0].plan
+    found = yardstick(plan.problem, plan.scorecard, steps).so_far(steps)
+    assert all(len(step.values) == 2 for step in steps)
+    assert len(found) == 12
+    assert (np.diff(found) >= 0).all()
+    assert found[-1] > 0
+
+
+def test_nsga2_evolves_on_a_library_too(tmp_path, pool):
+    """Its trials are told again as the rows that stood for them, and keep their generation."""
+    from theoros.orchestrator.simulate_optuna import OptunaChooser
+
+    rows = [f"{x / 99},{x % 7},{(x - 50) ** 2},{x % 7}" for x in range(100)]
+    (tmp_path / "wide.csv").write_text("\n".join(["x,k,y,z", *rows]) + "\n")
+    spec = pool | {
+        "question": {"minimize": ["y", "z"]},
+        "oracle": {"lookup": {"file": "wide.csv", "outputs": {"y": "y", "z": "z"}}},
+        "budget": {"labels": 60},
+    }
+    plan = methods(spec_from_dict(BRANIN | spec), tmp_path, ["nsga2"], slots=1)[0].plan
+    chooser = OptunaChooser("NSGAIISampler", plan)
+    simulate(plan, cheap_oracle(plan), chooser, duration=pretended(plan, 0))
+    generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in chooser._study.trials if trial.values]
+    assert sorted(set(generations)) == [0, 1]
+
+
+class Straight:
+    """A model that predicts the same of everything."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def predict(self, points) -> Prediction:
+        mean = np.full((len(points), 1), self.value)
+        return Prediction(("value",), mean, mean, mean)
+
+
+def test_a_model_is_examined_on_candidates_of_which_nobody_is_told(tmp_path):
+    (method,) = methods(spec_from_dict(BRANIN | {"question": {"learn": "value"}}), tmp_path, [OWN], slots=1)
+    oracle = cheap_oracle(method.plan)
+    exam = Exam.of(method.plan, oracle, n=50)
+    truth = np.array([float(oracle.evaluate(p.candidate, p.fidelity).values["value"]) for p in exam.points])
+    assert len(truth) == 50
+    assert exam.error(Straight(3.0)) == pytest.approx(np.sqrt(np.mean((truth - 3.0) ** 2)))
+    assert math.isnan(exam.error(None))
+    assert Exam.of(method.plan, oracle, n=50).points == exam.points
+    assert Exam.of(with_seed(method.plan, 9), oracle, n=50).points != exam.points
+
+
+def test_candidates_that_fail_are_no_part_of_an_exam(tmp_path):
+    oracle = {"synthetic": {"function": "Branin", "failure_rate": 0.5}}
+    spec = spec_from_dict(BRANIN | {"question": {"learn": "value"}, "oracle": oracle})
+    (method,) = methods(spec, tmp_path, [OWN], slots=1)
+    assert 20 < len(Exam.of(method.plan, cheap_oracle(method.plan), n=80).points) < 60
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+@pytest.mark.parametrize("name", [OWN, "random", "sobol"])
+def test_what_is_learned_is_examined_after_every_label(tmp_path, name, slots):
+    spec = BRANIN | {"question": {"learn": "value"}}
+    (method,) = methods(spec_from_dict(spec), tmp_path, [name], slots=slots)
+    exam, chooser = Exam.of(method.plan, cheap_oracle(method.plan), n=60), method.start(method.plan)
+    steps = simulate(
+        method.plan,
+        cheap_oracle(method.plan),
+        chooser,
+        slots=slots,
+        duration=pretended(method.plan, 0),
+        error=lambda: exam.error(chooser.model),
+    )
+    errors = ModelError("").so_far(steps)
+    assert math.isnan(errors[0])
+    assert np.isfinite(errors[4:]).all()
+    assert errors[-1] < np.std(exam.values)
+
+
+def test_the_file_of_several_objectives_and_of_what_is_learned_says_what_had_been_found(tmp_path):
+    steps = [pair(1, 0.0, 4.0), pair(2, 2.0, 1.0)]
+    measure = Hypervolume((Objective("a"), Objective("b", "minimize")), (-1.0, -5.0))
+    rows = pd.read_csv(write_csv(tmp_path / "front.csv", {"own": [steps]}, [0], measure, ["a", "b"]))
+    assert rows[["a", "b", "hypervolume"]].to_numpy().tolist() == [[0, 4, 1], [2, 1, 12]]
+    learned = [Step(1, "", "1", "full", (2.0,), True, 1.0, 1, 1.0, 0.1, error=0.5)]
+    rows = pd.read_csv(write_csv(tmp_path / "learned.csv", {"own": [learned]}, [0], ModelError(""), ["a"]))
+    assert rows[["value", "error"]].to_numpy().tolist() == [[2.0, 0.5]]
+
+
+@pytest.mark.parametrize(("question", "name"), [({"learn": "value"}, "error"), (FRONT["question"], "hypervolume")])
+def test_the_command_measures_what_the_question_asks_for(tmp_path, monkeypatch, question, name):
+    monkeypatch.chdir(tmp_path)
+    oracle = FRONT["oracle"] if name == "hypervolume" else BRANIN["oracle"]
+    (tmp_path / "b.yaml").write_text(
+        yaml.safe_dump(BRANIN | {"question": question, "oracle": oracle, "budget": {"labels": 6}, "initial": 4})
+    )
+    done = CliRunner().invoke(app, ["simulate", "b.yaml", "--against", "random", "-n", "1"])
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "results" / "branin.simulated"
+    assert pd.read_csv(folder / "evaluations.csv")[name].notna().iloc[-1]
+    assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_command_prints_a_table_and_leaves_numbers_and_a_plot(tmp_path, monkeypatch):

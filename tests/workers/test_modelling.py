@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theoros.models.contract import Dataset, OutcomeConstraint, Point, Problem
+from theoros.models import registry
+from theoros.models.contest import Contest
+from theoros.models.contract import Dataset, Origin, OutcomeConstraint, Point, Problem
 from theoros.models.objective import Objective
+from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.workers import modelling
@@ -50,6 +56,13 @@ def test_a_decision_far_from_what_matters_now_is_stale_and_a_good_one_is_not(bel
     good, bad = point(0.701), point(0.02)
     asked_before = {p.candidate.hash for p in (good, bad)}
     assert modelling.stale(plan, model, [good, bad], [], asked_before, seed=3) == [1]
+
+
+def test_what_one_acquisition_of_a_portfolio_chose_is_not_taken_back_in_the_turn_of_another(belief):
+    plan, model = belief
+    waiting = [point(0.701), point(0.02)]
+    asked_before = {p.candidate.hash for p in waiting}
+    assert modelling.stale(replace(plan, acquisition="portfolio"), model, waiting, [], asked_before, seed=3) == []
 
 
 def test_the_chance_to_beat_the_best_is_high_at_the_top_and_nil_where_the_model_is_sure(belief):
@@ -111,3 +124,107 @@ def test_labels_come_in_any_order_and_are_read_up_to_a_number_in_that_of_their_d
     assert np.array_equal(data.values, [[1.0], [math.nan]], equal_nan=True)
     assert memory.dataset(None)[1] == [1, 2, 3]
     assert Labels(("y", "z")).dataset(None)[0].values.shape == (0, 2)
+
+
+def steps(n: int) -> Dataset:
+    """A function of two among three parameters that jumps, so that trees know it better than a smooth process."""
+    space = space_from_dict({"parameters": {f"x{i}": {"real": [0, 1]} for i in range(3)}}, None)
+    points = tuple(Point(candidate, "only") for candidate in space.sample(n, np.random.default_rng(0)))
+    values = [10.0 * (p.candidate.data["x0"] > 0.3) + 3.0 * (p.candidate.data["x1"] > 0.7) for p in points]
+    return Dataset(points, ("y",), np.array(values)[:, None])
+
+
+def first(data: Dataset, n: int) -> Dataset:
+    return Dataset(data.points[:n], data.outputs, data.values[:n])
+
+
+@pytest.fixture(scope="module")
+def contested() -> tuple[ModelPlan, list[tuple[Belief, modelling.FitReport]]]:
+    """A process and a forest, trained on ever more labels of a function that jumps."""
+    data, previous, made = steps(70), None, []
+    space = space_from_dict({"parameters": {f"x{i}": {"real": [0, 1]} for i in range(3)}}, None)
+    plan = ModelPlan(problem(space=space), "gp", "ucb", ("sobol",), "sobol", ("gp", "random_forest"))
+    for n in (9, 20, 45, 70):
+        previous, report = modelling.train(plan, first(data, n), range(1, n + 1), seed=n, previous=previous)
+        made.append((previous, report))
+    return plan, made
+
+
+def test_the_model_is_the_leader_of_its_contest_and_the_report_says_why(contested):
+    _, made = contested
+    assert (made[0][0].model.name, made[-1][0].model.name) == ("gp", "random_forest")
+    for (before, _), (after, report) in pairwise(made):
+        changed = before.model.name != after.model.name
+        assert (f"labels better than {before.model.name!r}" in report.message) == changed
+    for belief, report in made:
+        told = report.hyperparameters[modelling.CONTEST]
+        assert told["leader"] == report.surrogate == belief.model.name
+        assert set(told["gains"]) == {"gp", "random_forest"}
+    assert made[-1][1].hyperparameters[modelling.CONTEST]["gains"]["random_forest"] > 0
+
+
+def test_a_contest_that_was_lost_with_its_worker_is_held_again_and_ends_alike(contested):
+    plan, made = contested
+    last, report = made[-1]
+    afresh, _ = modelling.train(plan, last.dataset, sorted(last.sequences), seed=70, previous=None)
+    assert afresh.contest == last.contest
+    assert afresh.model.name == last.model.name
+    stored = Contest.recorded(plan.rivals, json.loads(json.dumps(report.hyperparameters))[modelling.CONTEST])
+    assert stored == last.contest
+
+
+def test_a_surrogate_that_was_named_has_no_rivals(belief):
+    plan, model = belief
+    assert model.contest is None
+    _, report = modelling.train(plan, model.dataset, range(1, 16), seed=1, previous=model)
+    assert modelling.CONTEST not in report.hyperparameters
+
+
+def test_a_new_leader_that_cannot_be_fitted_leaves_the_place_to_the_one_before(contested, monkeypatch):
+    plan, made = contested
+    (old, _), (new, _) = made[0], made[-1]
+    forest = registry.surrogate("random_forest")
+    failing = replace(forest.fit(plan.problem, new.dataset, seed=0), fell_back=True, message="no trees")
+    monkeypatch.setattr(type(forest), "fit", lambda *_, **__: failing)
+    belief, report = modelling.train(
+        plan, new.dataset, sorted(new.sequences), seed=3, previous=replace(old, contest=new.contest)
+    )
+    assert belief.model.name == "gp"
+    assert "'random_forest' leads and could not be fitted (no trees), so 'gp' stays" in report.message
+
+
+def test_labels_tell_who_chose_them_as_far_as_that_is_known():
+    memory = Labels(("y",))
+    memory.learn(News(0, [Labelled(1, point(0.1), (1.0,)), Labelled(2, point(0.2), (2.0,), Origin("sobol", ""))]))
+    assert memory.dataset(None)[0].origins == (None, Origin("sobol", ""))
+    assert memory.dataset(1)[0].origins == ()
+
+
+def test_predictions_are_told_as_wide_as_earlier_ones_should_have_been(belief):
+    plan, model = belief
+    told = replace(model, widening=Widening({"y": 4}, {"y": 28.0}))  # errors were twice as large as expected
+    proposals = modelling.propose(plan, model, [], frozenset(), n=1, seed=5)
+    (choice,), (wider,) = (
+        modelling.select(plan, own, proposals, [], frozenset(), ["only"], n=1, seed=5).choices for own in (model, told)
+    )
+    assert wider.point == choice.point
+    assert wider.predictions["y"] == pytest.approx((choice.predictions["y"][0], 2 * choice.predictions["y"][1]))
+
+
+def test_each_version_learns_from_the_checks_of_the_one_before(belief):
+    plan, model = belief
+    off = 1.0 + model.model.predict([point(0.33)]).mean[0, 0]  # far from what is believed
+    points, values = (*model.dataset.points, point(0.33)), np.vstack([model.dataset.values, [[off]]])
+    after, report = modelling.train(plan, Dataset(points, ("y",), values), range(1, 17), seed=2, previous=model)
+    assert after.widening.factor("y") == pytest.approx(((4 + 16) / 5) ** 0.5)
+    assert report.hyperparameters[modelling.WIDENING]["y"]["checks"] == 1
+    assert report.checks[0].std == pytest.approx(model.model.predict([point(0.33)]).label_std[0, 0])
+    resumed, _ = modelling.train(
+        plan,
+        after.dataset,
+        range(1, 17),
+        seed=2,
+        previous=None,
+        widening=Widening.recorded(report.hyperparameters[modelling.WIDENING]),
+    )
+    assert resumed.widening == after.widening

@@ -1,0 +1,78 @@
+"""The chain of fidelities over molecules: every level's kernel is a sum over the blocks of a fingerprint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from theoros.models.contract import Array
+from theoros.models.kernels import TanimotoKernel
+from theoros.models.surrogates.chain_marginal import ChainHyperparameters, ChainPosterior, Term
+from theoros.models.surrogates.marginal import JITTER, OUTPUT_BOX
+from theoros.models.surrogates.structure import BLOCK_SCALES
+
+
+@dataclass(frozen=True)
+class BlockChainPosterior(ChainPosterior):
+    """As over numbers, with the logarithm of an output scale for each block where those of length scales were.
+
+    `grams` are the blocks' kernel matrices at the labels, ``blocks x n x n``: they have no parameters of their own.
+    """
+
+    grams: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
+
+    @property
+    def _width(self) -> int:
+        return len(self.grams)
+
+    def _term(self, theta: Array, q: int) -> Term:
+        scales = np.exp(theta[q * self._width : (q + 1) * self._width])
+        return Term(np.tensordot(scales, self.grams, 1), lambda pull: scales * np.tensordot(self.grams, pull, 2))
+
+    def _scale_priors(self) -> list[tuple[float, float]]:
+        return [BLOCK_SCALES[min(block, 1)] for block in range(self._width)]
+
+    def _scale_bounds(self, q: int) -> list[tuple[float, float]]:
+        return [(math.log(1e-4), OUTPUT_BOX[1])] * self._width
+
+    def read(self, theta: Array) -> ChainHyperparameters:
+        """What the vector `theta` says; output scales stand where length scales did."""
+        noise, first, _, _, warping = self._parts(theta)
+        scales = np.exp(theta[: self._after].reshape(self.levels, self._width))
+        return ChainHyperparameters(
+            scales, np.zeros((self.levels, 0)), noise + JITTER * first, first, warping, loadings=self.loadings(theta)
+        )
+
+
+def grams(features: Tensor, blocks: Sequence[tuple[int, int]]) -> Array:
+    """The Tanimoto kernel matrix of each block of features ``n x d``: ``blocks x n x n``."""
+    with torch.no_grad():
+        return np.stack([_block(features, features, first, end).numpy() for first, end in blocks])
+
+
+class BlockKernel(torch.nn.Module):
+    """``sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors."""
+
+    def __init__(self, blocks: Sequence[tuple[int, int]], scales: Tensor) -> None:
+        super().__init__()
+        self.blocks, self.scales = tuple(blocks), scales
+
+    def forward(self, x1: Tensor, x2: Tensor | None = None, diag: bool = False) -> Tensor:
+        """Return ``n x m`` for ``n x d`` and ``m x d``; ``n`` with `diag`, each row with itself."""
+        if diag:  # a molecule is like itself in every block
+            return self.scales.sum().expand(len(x1))
+        other = x1 if x2 is None else x2
+        total = x1.new_zeros(len(x1), len(other))
+        for scale, (first, end) in zip(self.scales, self.blocks, strict=True):
+            total = total + scale * _block(x1, other, first, end)
+        return total
+
+
+def _block(x1: Tensor, x2: Tensor, first: int, end: int) -> Tensor:
+    result: Tensor = TanimotoKernel().forward(x1[:, first:end], x2[:, first:end])
+    return result
