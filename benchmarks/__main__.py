@@ -14,6 +14,12 @@ SCRIPTS = (
     "water",
     "polarizability",
     "synthetic",
+    "fidelities",
+    "asynchronous",
+    "calibration",
+    "robustness",
+    "growth",
+    "transfer",
 )
 
 for script in SCRIPTS:

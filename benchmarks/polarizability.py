@@ -27,6 +27,7 @@ SPEC = {
     "space": {"molecules": {"elements": ["C", "N", "O", "F", "S"], "heavy_atoms": "2..9"}},
     "oracle": {"pyscf": {"fidelities": [{"name": "xtb", "method": "gfn2", "cost": 0.016}, LEVEL]}},
     "budget": {"dft": 30},
+    "initial": 10,
 }
 TABLE = Table("polarizability", keys=("seed",))
 

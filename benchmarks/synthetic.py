@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.surroundings import apart
-from benchmarks.synthetic_methods import METHODS, Label, Point, Unsupported, build, design
+from benchmarks.synthetic_methods import BESIDE_THE_EXTRA, METHODS, Label, Point, Unsupported, build, design
 from benchmarks.synthetic_problems import PROBLEMS, TestProblem, make
 from benchmarks.table import Table, column, spread
 
@@ -85,7 +85,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--methods", default=",".join(METHODS))
+    usual = [name for name in METHODS if name not in BESIDE_THE_EXTRA]
+    parser.add_argument("--methods", default=",".join(usual), help=f"also {' and '.join(BESIDE_THE_EXTRA)}")
     parser.add_argument("--problems", default=",".join(PROBLEMS))
     parser.add_argument("--table", default="synthetic", help="the name of the table beside this script")
     options = parser.parse_known_args()[0]

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.synthetic_problems import TestProblem
-from theoros.models import decide, registry
-from theoros.models.contract import Dataset, FittedSurrogate, OutcomeConstraint, Problem
+from theoros.models import registry
+from theoros.models.contract import Dataset, OutcomeConstraint, Problem
 from theoros.models.contract import Point as Asked
 from theoros.models.objective import Objective
 from theoros.models.sampling import unit_quasirandom
 from theoros.oracles.spaces import Categorical, Parameters, Real
+from theoros.workers import modelling
+from theoros.workers.modelling import Belief, ModelPlan
 
 Point = tuple[float, ...]
 #: A point, its value and the slacks of the constraints.
@@ -54,12 +56,18 @@ class Theoros:
             (1.0,),
             constraints=tuple(OutcomeConstraint(name, ">=", 0.0) for name in slacks),
         )
-        self._surrogate = registry.surrogate(registry.default_surrogate(self._problem))
-        self._acquisition = registry.acquisition(registry.default_acquisition(self._problem))
-        self._proposers = [registry.proposer(name) for name in registry.default_proposers(self._problem)]
+        acquisition = registry.default_acquisition(self._problem)
+        self._plan = ModelPlan(
+            self._problem,
+            registry.default_surrogate(self._problem),
+            acquisition,
+            registry.default_proposers(self._problem),
+            registry.initial_proposer(self._problem),
+            registry.rivals(self._problem, acquisition),
+        )
         self._points: list[Asked] = []
         self._values: list[list[float]] = []
-        self._model: FittedSurrogate | None = None
+        self._belief: Belief | None = None
         self._seed = seed
 
     def tell(self, labels: Sequence[Label]) -> None:
@@ -78,13 +86,14 @@ class Theoros:
 
     def ask(self, n: int) -> list[Point]:
         """Fit, propose, select."""
-        problem, points, seed = self._problem, tuple(self._points), self._seed * 1000 + len(self._points)
-        dataset = Dataset(points, problem.outputs, np.array(self._values))
-        self._model = self._surrogate.fit(problem, dataset, seed=seed, previous=self._model)
+        plan, points, seed = self._plan, tuple(self._points), self._seed * 1000 + len(self._points)
+        dataset = Dataset(points, self._problem.outputs, np.array(self._values))
+        belief, _ = modelling.train(plan, dataset, range(len(points)), seed=seed, previous=self._belief)
+        self._belief = belief
         seen = frozenset(point.candidate.hash for point in points)
         asked = frozenset((point.candidate.hash, "full") for point in points)
-        found = decide.propose(problem, self._proposers, dataset, self._model, self._acquisition, [], seen, n, seed)
-        choices = decide.select(problem, found, dataset, self._model, self._acquisition, [], asked, n, seed)
+        found = modelling.propose(plan, belief, [], seen, n=n, seed=seed)
+        choices = modelling.select(plan, belief, found, [], asked, ["full"], n=n, seed=seed).choices
         return [tuple(float(c.point.candidate.data[name]) for name in self.names) for c in choices]
 
 
@@ -109,7 +118,6 @@ def design(problem: TestProblem, n: int, seed: int) -> list[Point]:
     return [tuple(row) for row in points.tolist()]
 
 
-#: (HEBO 0.3.2 imports a module that pymoo has not had since 0.6; BoFire 0.5 needs jax, numba and SCIP to optimise.)
 #: Method -> module and class of the adapter, and the packages whose versions a row names.
 METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
     "theoros": ("benchmarks.synthetic_methods:Theoros", ("botorch", "torch")),
@@ -119,7 +127,12 @@ METHODS: dict[str, tuple[str, tuple[str, ...]]] = {
     "optuna_gp": ("benchmarks.peer_optuna_loop:OptunaGP", ("optuna", "torch")),
     "ax": ("benchmarks.peer_ax:Ax", ("ax-platform", "botorch")),
     "baybe": ("benchmarks.peer_baybe:BayBE", ("baybe", "botorch")),
+    "bofire": ("benchmarks.peer_bofire:BoFire", ("bofire", "botorch")),
+    "hebo": ("benchmarks.peer_hebo:Hebo", ("HEBO", "pymoo", "GPy")),
 }
+
+#: Methods that the extra 'bench' does not install, since they need much more or an environment of their own.
+BESIDE_THE_EXTRA = ("bofire", "hebo")
 
 
 def build(name: str, problem: TestProblem, seed: int) -> Method:
@@ -128,7 +141,8 @@ def build(name: str, problem: TestProblem, seed: int) -> Method:
     try:
         maker: Callable[[TestProblem, int], Any] = getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        raise SystemExit(
-            f"{name}: {error}. Install the peers with: pip install -c constraints.txt -e '.[bench]'"
-        ) from None
+        wanted = "pip install -c constraints.txt -e '.[bench]'"
+        if name in BESIDE_THE_EXTRA:
+            wanted = f"what the head of {module.replace('.', '/')}.py says"
+        raise SystemExit(f"{name}: {error}. Install it with {wanted}") from None
     return maker(problem, seed)  # type: ignore[no-any-return]
