@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theoros.models.descriptors import RANGES, descriptors
+from theoros.models.mixing import mix, mix_all
+from theoros.models.subtrees import subtrees
+from theoros.models.words import words
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 
@@ -31,7 +34,9 @@ class FingerprintEncoder:
       (1985), doi:10.1021/ci00046a002), which tell size and shape;
     - `levels`: its descriptors (`theoros.models.descriptors`), each in as many levels, with a column for every level
       reached and one for every level not reached. So the similarity is a function of the distance alone,
-      ``(1 - d) / (1 + d)`` with ``d`` the mean difference of the descriptors in units of their ranges.
+      ``(1 - d) / (1 + d)`` with ``d`` the mean difference of the descriptors in units of their ranges;
+    - `subtrees`: its atoms' neighbourhoods as Weisfeiler and Lehman tell them (`theoros.models.subtrees`);
+    - `words`: the words of its SMILES (`theoros.models.words`).
 
     From a few labels composition and descriptors teach much, and environments little, since hardly any is seen twice.
     """
@@ -41,6 +46,8 @@ class FingerprintEncoder:
     composition: int = 512
     pairs: int = 4096
     levels: int = 64
+    subtrees: int = 0
+    words: int = 0
 
     @property
     def dimension(self) -> int:
@@ -73,6 +80,8 @@ class FingerprintEncoder:
             f"morgan{self.radius}": self.columns,
             "pairs": self.pairs,
             "levels": 2 * len(RANGES) * self.levels,
+            "subtrees": self.subtrees,
+            "words": self.words,
         }
         return tuple((name, size) for name, size in every.items() if size)
 
@@ -102,11 +111,12 @@ def _bits(molecule: Any, block: str, columns: int) -> NDArray[np.int32]:
     """The set bits of one block: for every count k of it, one for each number up to k."""
     if block == "levels":
         return _levels(molecule, columns // (2 * len(RANGES)))
-    counts = _composition(molecule) if block == "composition" else _counted(molecule, block)
-    return np.array(sorted({_mix(key, k) % columns for key, count in counts.items() for k in range(count)}), np.int32)
+    counts = COUNTED[block](molecule) if block in COUNTED else _counted(molecule, block)
+    return np.array(sorted({mix(key, k) % columns for key, count in counts.items() for k in range(count)}), np.int32)
 
 
 def _counted(molecule: Any, block: str) -> Mapping[int, int]:
+    """Counts of RDKit's own fingerprints."""
     found: Mapping[int, int] = _generator(block).GetSparseCountFingerprint(molecule).GetNonzeroElements()
     return found
 
@@ -122,7 +132,7 @@ def _composition(molecule: Any) -> Mapping[int, int]:
         counts[(3,)] += atom.IsInRing()
     for bond in molecule.GetBonds():
         counts[4, int(bond.GetBondType()), int(bond.GetIsConjugated())] += 1
-    return {_mix_all(key): count for key, count in counts.items()}
+    return {mix_all(key): count for key, count in counts.items()}
 
 
 def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
@@ -153,16 +163,9 @@ def _generator(block: str) -> Any:
     return rdFingerprintGenerator.GetMorganGenerator(radius=int(block.removeprefix("morgan")))
 
 
-def _mix_all(key: tuple[int, ...]) -> int:
-    mixed = 0
-    for part in key:
-        mixed = _mix(mixed, part + 1)
-    return mixed
-
-
-def _mix(environment: int, k: int) -> int:
-    # SplitMix64: Morgan's identifiers are not spread evenly over the columns by themselves.
-    z = (environment * 0x9E3779B97F4A7C15 + k * 0xD1B54A32D192ED03 + 0x632BE59BD9B4E019) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return z ^ z >> 31
+#: Blocks that are counted here; RDKit counts the others.
+COUNTED: Mapping[str, Callable[[Any], Mapping[int, int]]] = {
+    "composition": _composition,
+    "subtrees": subtrees,
+    "words": words,
+}

@@ -87,6 +87,11 @@ def graph(smiles: str) -> MoleculeGraph:
     molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
         raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
+    return graph_of(molecule)
+
+
+def graph_of(molecule: Any) -> MoleculeGraph:
+    """The graph of an RDKit molecule."""
     bonds = list(molecule.GetBonds())
     return MoleculeGraph(
         np.array([_atom(atom) for atom in molecule.GetAtoms()], dtype=np.uint8).reshape(-1, len(ATOM_SIZES)),

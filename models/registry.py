@@ -83,6 +83,12 @@ SURROGATES: Mapping[str, SurrogateEntry] = {
     "tanimoto_gp": SurrogateEntry(
         f"{_GP}:TanimotoGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
     ),
+    "graph_gp": SurrogateEntry(
+        f"{_GP}:GraphGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
+    ),
+    "string_gp": SurrogateEntry(
+        f"{_GP}:StringGaussianProcess", frozenset({"mean", "variance", "samples", "posterior"}), _MOLECULE
+    ),
     "random_forest": SurrogateEntry(
         "theoros.models.surrogates.random_forest:RandomForest", frozenset({"mean", "variance", "samples"}), _BOTH_KINDS
     ),
@@ -132,7 +138,7 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     ),
 }
 #: Surrogates that weigh labels by what is known of their errors.
-READ_NOISE = ("gp", "warped_gp", "heteroskedastic_gp", "saas_gp", "saas_nuts", "tanimoto_gp")
+READ_NOISE = ("gp", "warped_gp", "heteroskedastic_gp", "saas_gp", "saas_nuts", "tanimoto_gp", "graph_gp", "string_gp")
 #: From so many parameters on a sparse-axis process is a rival.
 MANY_PARAMETERS = 20
 #: Above so many labels these surrogates are replaced where the choice is free.

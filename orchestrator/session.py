@@ -190,6 +190,7 @@ async def _work(
         *companions,
     ]
     tasks = [asyncio.create_task(agent.run(), name=type(agent).__name__) for agent in (*agents, stop)]
+    listeners = tasks[len(agents) - len(companions) : len(agents)]
     tasks.append(asyncio.create_task(steward.watch(), name="Steward.watch"))
     bus.publish(Started() if stop.message is None else stop.message)  # it may have come before there was an agent
     try:
@@ -199,13 +200,19 @@ async def _work(
         if stop.message is not None and stop.message.finished:
             await gateway.cancel_queued()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled([task for task in tasks if task not in listeners])
+        await asyncio.sleep(0)  # what was told while the others ended is heard as well
+        await _cancelled(listeners)
         dispatcher.close()
         trainer.close()
         decider.close()
     return ending
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _drain(dispatcher: Dispatcher, given_up: asyncio.Event) -> None:

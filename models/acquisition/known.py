@@ -12,6 +12,7 @@ from torch import Tensor
 from theoros.models.acquisition.base import GaussianBelief, labelled_at_target, pending_features
 from theoros.models.contract import Dataset, Point, Problem
 from theoros.models.pareto import non_dominated
+from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.output_model import OutputModel
 
 #: Labelled candidates whose noise-free value is integrated over when labels are noisy: those that may be the best.
@@ -50,6 +51,13 @@ class Known:
         at_target = torch.tensor([f == self.target for f in self.fidelity])
         conditioned = model.conditioned(self.features, self.fidelity, drawn)
         return conditioned, torch.cat([values.expand(-1, samples), drawn[at_target]])
+
+    def judged(
+        self, problem: Problem, belief: GaussianBelief, samples: int, seed: int
+    ) -> tuple[dict[str, OutputModel], dict[str, Tensor]]:
+        """What `realised` gives for each output that decides how good a candidate is, by its name."""
+        both = {name: self.realised(belief, name, samples, derived_seed(seed, name)) for name in problem.judged}
+        return {name: model for name, (model, _) in both.items()}, {name: values for name, (_, values) in both.items()}
 
     def _labels(self, belief: GaussianBelief, model: OutputModel, output: str) -> Tensor:
         if not self.fixed:

@@ -60,9 +60,7 @@ class LogExpectedDesirability:
             raise ValueError("'log_desirability' needs to be told what is desirable. Use 'log_ei' or 'log_ehvi'.")
         belief = belief_of(model)
         known = Known.of(problem, belief, dataset, pending)
-        models, values = {}, {}
-        for name in problem.judged:
-            models[name], values[name] = known.realised(belief, name, self.samples, derived_seed(seed, name))
+        models, values = known.judged(problem, belief, self.samples, seed)
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
         wishes = [
             wish.standardised(float(models[wish.output].offset[-1]), float(models[wish.output].scale[-1]))

@@ -27,7 +27,6 @@ from theoros.models.acquisition.known import Known
 from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
 from theoros.models.objective import Objective
 from theoros.models.pareto import non_dominated
-from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.output_model import OutputModel
 
 #: How far below the worst of the front (in units of the front's range) what is worth something begins, where nobody
@@ -60,9 +59,7 @@ class LogExpectedHypervolumeImprovement:
         """The acquisition as a BoTorch function over features, differentiable."""
         belief = belief_of(model)
         known = Known.of(problem, belief, dataset, pending)
-        models, values = {}, {}
-        for name in problem.judged:
-            models[name], values[name] = known.realised(belief, name, self.samples, derived_seed(seed, name))
+        models, values = known.judged(problem, belief, self.samples, seed)
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
         goals = [standardised_objective(belief, goal) for goal in problem.objectives]
         draws = max(value.shape[1] for value in values.values())

@@ -178,34 +178,17 @@ def _best_mode(posterior: MarginalPosterior, last: torch.Tensor | None) -> tuple
 def _model(
     structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFit, bent: tuple[int, ...]
 ) -> OutputModel:
-    found, numeric = fit.hyperparameters, _numeric(structure)
-    plain = ArdKernel(
-        fit.variant.family,
-        tuple(numeric),
-        torch.from_numpy(found.length_scales),
-        structure.categorical,
-        torch.from_numpy(found.category_scales),
-        found.output_scale,
-        MEAN_VARIANCE,
-    )
+    found = fit.hyperparameters
+    plain = ard_kernel(fit.variant.family, structure, found)
     bends = found.concentrations
     kernel = plain if bends is None else WarpedKernel(plain, bent, *torch.from_numpy(bends))
     z = labels.standardised.numpy()
     warp = fit.variant.warp.fitted(z, found.warp)
     y = torch.from_numpy(warp.forward(z)).unsqueeze(-1)
     posterior = _conditioned(kernel, labels, y, labels.noise(found.noise))
-    names = feature_names(encoder)
-    names += [str(i) for i in range(len(names), structure.dimension)]
-    scales = dict(zip((names[i] for i in numeric), found.length_scales.tolist(), strict=True))
-    scales |= dict(zip((names[i] for i in structure.categorical), found.category_scales.tolist(), strict=True))
-    told: dict[str, Any] = {
-        "noise_variance": found.noise,
-        "mean": 0.0,
-        "output_scales": [found.output_scale],
-        "length_scales": scales,
-    }
+    told = readable_scales(structure, encoder, found)
     if bends is not None:
-        told["input_warps"] = dict(zip((names[i] for i in bent), bends.T.tolist(), strict=True))
+        told["input_warps"] = dict(zip((_names(structure, encoder)[i] for i in bent), bends.T.tolist(), strict=True))
     if fit.variant.tau is not None:
         told["tau"] = fit.variant.tau
     kept = replace(structure, family=fit.variant.family)
@@ -222,6 +205,37 @@ def _model(
         scatter=scatter,
         fences=labels.fences,
     )
+
+
+def ard_kernel(family: str, structure: Structure, found: Hyperparameters) -> ArdKernel:
+    """The kernel with these hyperparameters."""
+    return ArdKernel(
+        family,
+        tuple(_numeric(structure)),
+        torch.from_numpy(found.length_scales),
+        structure.categorical,
+        torch.from_numpy(found.category_scales),
+        found.output_scale,
+        MEAN_VARIANCE,
+    )
+
+
+def readable_scales(structure: Structure, encoder: Encoder, found: Hyperparameters) -> dict[str, Any]:
+    """The hyperparameters as JSON data, length scales by the names of the columns."""
+    names = _names(structure, encoder)
+    scales = dict(zip((names[i] for i in _numeric(structure)), found.length_scales.tolist(), strict=True))
+    scales |= dict(zip((names[i] for i in structure.categorical), found.category_scales.tolist(), strict=True))
+    return {
+        "noise_variance": found.noise,
+        "mean": 0.0,
+        "output_scales": [found.output_scale],
+        "length_scales": scales,
+    }
+
+
+def _names(structure: Structure, encoder: Encoder) -> list[str]:
+    names = feature_names(encoder)
+    return names + [str(i) for i in range(len(names), structure.dimension)]
 
 
 def _conditioned(kernel: torch.nn.Module, labels: Labels, y: torch.Tensor, noise: torch.Tensor) -> Posterior:

@@ -271,6 +271,32 @@ class TanimotoGaussianProcess(GaussianProcess):
         return "fingerprint"
 
 
+@dataclass(frozen=True)
+class GraphGaussianProcess(TanimotoGaussianProcess):
+    """Exact Gaussian processes over molecules with kernels on graphs: Weisfeiler-Lehman and shortest paths, added.
+
+    Both are MinMax similarities of counts: of atoms' neighbourhoods (`theoros.models.subtrees`), and of pairs of atoms
+    with the number of bonds between them (Borgwardt & Kriegel, ICDM 2005, doi:10.1109/ICDM.2005.132).
+    """
+
+    encoder: FingerprintEncoder = field(
+        default_factory=lambda: FingerprintEncoder(composition=0, columns=0, levels=0, subtrees=4096)
+    )
+
+    name: ClassVar[str] = "graph_gp"
+
+
+@dataclass(frozen=True)
+class StringGaussianProcess(TanimotoGaussianProcess):
+    """Exact Gaussian processes over molecules with a string kernel: the words of SMILES (`theoros.models.words`)."""
+
+    encoder: FingerprintEncoder = field(
+        default_factory=lambda: FingerprintEncoder(composition=0, columns=0, pairs=0, levels=0, words=4096)
+    )
+
+    name: ClassVar[str] = "string_gp"
+
+
 def _good_side(problem: Problem, output: str) -> int:
     """1 where small values of `output` are good, -1 where large ones are, 0 where more counts than the good end."""
     bounded = any(constraint.output == output for constraint in problem.constraints)

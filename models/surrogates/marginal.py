@@ -8,7 +8,7 @@ Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), equation 5
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -181,20 +181,29 @@ class MarginalPosterior:
 
     def mode(self, start: Array, *, steps: int = 100) -> tuple[Array, float]:
         """The nearest mode to `start`, by L-BFGS-B, and the negative log posterior there."""
-        box = self.bounds()
-        n = len(self.y)
+        return nearest_mode(self.value, start, self.bounds(), len(self.y), steps)
 
-        def scaled(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.value(theta)
-            return value / n, gradient / n
 
-        begin = np.clip(start, [low for low, _ in box], [high for _, high in box])
-        found = minimize(
-            scaled,
-            begin,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=box,
-            options={"maxiter": steps, "ftol": 1e-7, "gtol": 1e-4},
-        )
-        return np.asarray(found.x, dtype=np.float64), n * float(found.fun)
+def nearest_mode(
+    value: Callable[[Array], tuple[float, Array]], start: Array, box: Sequence[tuple[float, float]], n: int, steps: int
+) -> tuple[Array, float]:
+    """Where in the `box` L-BFGS-B comes to rest from `start`, and the `value` there.
+
+    `value` gives a negative log posterior of `n` labels with its gradient; it is divided by their number, so that the
+    tolerances mean the same beside many labels as beside few.
+    """
+
+    def scaled(theta: Array) -> tuple[float, Array]:
+        found, gradient = value(theta)
+        return found / n, gradient / n
+
+    begin = np.clip(start, [low for low, _ in box], [high for _, high in box])
+    end = minimize(
+        scaled,
+        begin,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=box,
+        options={"maxiter": steps, "ftol": 1e-7, "gtol": 1e-4},
+    )
+    return np.asarray(end.x, dtype=np.float64), n * float(end.fun)

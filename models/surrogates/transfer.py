@@ -10,14 +10,20 @@ import numpy as np
 import torch
 
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Problem
-from theoros.models.encoders import feature_names
 from theoros.models.feasibility import SUCCEEDS
-from theoros.models.surrogates.ard import ArdKernel
-from theoros.models.surrogates.closed_form import FAMILIES, MOST_LABELS, MOST_NUGGET, NO_FACTOR, afresh
+from theoros.models.surrogates.closed_form import (
+    FAMILIES,
+    MOST_LABELS,
+    MOST_NUGGET,
+    NO_FACTOR,
+    afresh,
+    ard_kernel,
+    readable_scales,
+)
 from theoros.models.surrogates.fitting import NOISE_FLOORS
 from theoros.models.surrogates.gaussian_process import FittedGaussianProcess, GaussianProcess
 from theoros.models.surrogates.labels import Labels
-from theoros.models.surrogates.marginal import MEAN_VARIANCE, Hyperparameters, MarginalPosterior
+from theoros.models.surrogates.marginal import Hyperparameters, MarginalPosterior
 from theoros.models.surrogates.outcome import IDENTITY, FittedWarp, Warp
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import Posterior
@@ -207,33 +213,14 @@ def _model(
     warp: FittedWarp,
 ) -> OutputModel:
     structure = plain.structure
-    numeric = [i for i in range(structure.dimension) if i not in structure.categorical]
-    own = ArdKernel(
-        family,
-        tuple(numeric),
-        torch.from_numpy(hyper.length_scales),
-        structure.categorical,
-        torch.from_numpy(hyper.category_scales),
-        hyper.output_scale,
-        MEAN_VARIANCE,
-    )
+    own = ard_kernel(family, structure, hyper)
     # A source without weight is left out: what is not known of a weight that is none says nothing either.
     even, told_of = 1 / len(weights), zip(view.sources, weights.tolist(), centres, strict=True)
     shares = [Share(source, w / scale, even / scale, SPREAD / scale, centre) for source, w, centre in told_of if w > 0]
     kernel, mean = TransferKernel(own, shares), TransferMean(shares)
     y = torch.from_numpy(t).unsqueeze(-1)
     posterior = Posterior.of(kernel, mean, labels.features, y, labels.noise(hyper.noise))
-    names = feature_names(fitted.encoder)
-    names += [str(i) for i in range(len(names), structure.dimension)]
-    scales = dict(zip((names[i] for i in numeric), hyper.length_scales.tolist(), strict=True))
-    scales |= dict(zip((names[i] for i in structure.categorical), hyper.category_scales.tolist(), strict=True))
-    told: dict[str, Any] = {
-        "noise_variance": hyper.noise,
-        "mean": 0.0,
-        "output_scales": [hyper.output_scale],
-        "length_scales": scales,
-        **_told(view.sources, weights),
-    }
+    told = readable_scales(structure, fitted.encoder, hyper) | _told(view.sources, weights)
     return replace(
         plain,
         structure=replace(structure, family=family),

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import lapack
-from scipy.optimize import minimize
 
 from theoros.models.contract import Array
 from theoros.models.surrogates.ard import stationary
-from theoros.models.surrogates.marginal import JITTER, MEAN_VARIANCE, OUTPUT, MarginalPosterior
+from theoros.models.surrogates.marginal import JITTER, MEAN_VARIANCE, OUTPUT, MarginalPosterior, nearest_mode
 
 #: A priori the weights of the sources are normal about an even share of one, with this standard deviation, and they are
 #: not negative: an earlier campaign whose good candidates are this one's bad ones is none to learn from. `MOST` is the
@@ -91,19 +90,4 @@ class TransferPosterior:
     def mode(self, start: Array, *, steps: int = 100) -> tuple[Array, float]:
         """The nearest mode to `start`, by L-BFGS-B, and the negative log posterior there."""
         box: list[tuple[float, float]] = [*self.own.bounds(), *[(0.0, MOST)] * len(self.means)]
-        n = len(self.own.y)
-
-        def scaled(theta: Array) -> tuple[float, Array]:
-            value, gradient = self.value(theta)
-            return value / n, gradient / n
-
-        begin = np.clip(start, [low for low, _ in box], [high for _, high in box])
-        found = minimize(
-            scaled,
-            begin,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=box,
-            options={"maxiter": steps, "ftol": 1e-7, "gtol": 1e-4},
-        )
-        return np.asarray(found.x, dtype=np.float64), n * float(found.fun)
+        return nearest_mode(self.value, start, box, len(self.own.y), steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any, ClassVar
 
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
@@ -77,10 +79,11 @@ class Learner(Agent):
             kept = [has_label for sequence, has_label in self._known.items() if sequence <= last]
             entries, n = len(kept), sum(kept)
         if n >= self._plan.first_fit and entries != len(self._learned):
-            await self._fit(n, last)
-        self.bus.publish(
-            ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
-        )
+            seed = derive(self._plan.spec.seed, "fit", n)
+            self._belief, report = await self._trainer.train(self._log, last, seed, self._belief, self._widening)
+            await _whole(self._keep(report, seed, reached))
+        else:
+            self._tell(reached)
 
     async def _read(self, reader: LabelReader) -> None:
         """Take in the labels, and the failures that may be the candidates' own, that have come."""
@@ -102,9 +105,8 @@ class Learner(Agent):
         ledger = self._db.ledger
         return ledger.last_sequence if ledger.first_open is None else ledger.first_open - 1
 
-    async def _fit(self, n: int, last: int) -> None:
-        seed = derive(self._plan.spec.seed, "fit", n)
-        self._belief, report = await self._trainer.train(self._log, last, seed, self._belief, self._widening)
+    async def _keep(self, report: FitReport, seed: int, reached: int) -> None:
+        """Store a fit with its scores, and tell of it."""
         self._learned = report.sequences
         self._version += 1
         self._checks = [*self._checks, *report.checks][-SCORE_WINDOW:]
@@ -117,6 +119,22 @@ class Learner(Agent):
         await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))
         if report.fell_back:
             self.bus.publish(Notice("fit_failed", report.message))
+        self._tell(reached)
+
+    def _tell(self, reached: int) -> None:
+        self.bus.publish(
+            ModelUpdated(self._version, reached, self._belief, self._learned, self._last_seconds, self._last_error)
+        )
+
+
+async def _whole(step: Coroutine[Any, Any, None]) -> None:
+    """Take a step to its end even where it is cancelled meanwhile: what is stored is told."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def version_record(

@@ -1,0 +1,65 @@
+"""The learner when the session ends at the worst moment."""
+
+import asyncio
+from types import SimpleNamespace
+
+from theoros.orchestrator.agents.bus import Agent, Bus
+from theoros.orchestrator.agents.learner import Learner
+from theoros.orchestrator.agents.messages import ModelUpdated, Started
+from theoros.workers.modelling import FitReport
+
+REPORT = FitReport("gp", 3, frozenset({1, 2, 3}), False, "", {}, (), 0.1)
+
+
+class Listener(Agent):
+    handles = (ModelUpdated,)
+
+
+class SlowDatabase:
+    """No labels but the three that are known; storing a version takes two steps."""
+
+    def __init__(self):
+        self.ledger = SimpleNamespace(failed=[])
+        self.writing, self.written, self.stored = asyncio.Event(), asyncio.Event(), []
+
+    def reader(self):
+        return SimpleNamespace(new=self._no_labels)
+
+    async def _no_labels(self):
+        return []
+
+    async def add_model_version(self, version):
+        self.writing.set()
+        await self.written.wait()
+        self.stored.append(version.number)
+
+
+class Trainer:
+    async def train(self, *_):
+        return "a model", REPORT
+
+
+def test_a_version_that_is_being_stored_when_the_session_ends_is_told():
+    async def scenario():
+        bus, database = Bus(), SlowDatabase()
+        listener = Listener(bus)
+        plan = SimpleNamespace(
+            acquisition="log_ei",
+            strict=False,
+            first_fit=3,
+            spec=SimpleNamespace(train_once=False, seed=0),
+            problem=SimpleNamespace(objective=SimpleNamespace(output="y")),
+        )
+        learner = Learner(bus, database, plan, Trainer(), [], 0, None)
+        learner._known, learner._n_labels, learner._newest = {1: True, 2: True, 3: True}, 3, 3
+        learner.deliver(Started())
+        task = asyncio.create_task(learner.run())
+        await database.writing.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        database.written.set()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        assert [message.version for message in listener.inbox] == database.stored == [1]
+
+    asyncio.run(scenario())
