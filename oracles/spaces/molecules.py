@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces import table
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.starting_molecules import check_file, drawn, everything
 
 #: The elements that a space may name: one string, because that is how a person reads the periodic table.
 SYMBOLS = frozenset(
@@ -23,8 +24,6 @@ SYMBOLS = frozenset(
         "NbMoTcRuRhPdAgCdInSnSbTeIXeCsBaLaHfTaWReOsIrPtAuHgTlPbBi",
     )
 )
-#: An atom of a SMILES without brackets' contents: enough for the shipped set, which is plain organic SMILES.
-_ATOM = re.compile(r"\[[^\]]*?([A-Z][a-z]?|[bcnops]|se)[^\]]*\]|(Cl|Br|[BCNOPSFI]|[bcnops])")
 
 
 def read_smiles(text: Any) -> tuple[Any, str]:
@@ -60,7 +59,10 @@ class Molecules:
     of neighbours (nitro, azide, N-oxide, isonitrile). Stereo marks are removed unless `stereo` is set, so that a
     molecule is its constitution. Tautomers are different candidates.
 
-    Raises SpaceError for unknown elements, an empty size range, or SMARTS that can't be read.
+    Search begins with the shipped set of small molecules, or with those of a `file` of the user's own (.smi, or CSV or
+    Parquet with a column ``smiles``) that lie in the space; `sha256` pins what it holds.
+
+    Raises SpaceError for unknown elements, an empty size range, SMARTS that can't be read, or a file that is missing.
     """
 
     elements: tuple[str, ...]
@@ -69,6 +71,8 @@ class Molecules:
     forbid: tuple[str, ...]
     alerts: bool
     stereo: bool
+    file: str | None
+    sha256: str | None = field(compare=False)
 
     def __init__(
         self,
@@ -78,6 +82,8 @@ class Molecules:
         forbid: Iterable[str] = (),
         alerts: bool = True,
         stereo: bool = False,
+        file: str | None = None,
+        sha256: str | None = None,
     ) -> None:
         object.__setattr__(self, "elements", _checked_elements(elements))
         object.__setattr__(self, "heavy_atoms", _checked_range(heavy_atoms))
@@ -89,6 +95,10 @@ class Molecules:
             _pattern(pattern, i)
         object.__setattr__(self, "alerts", bool(alerts))
         object.__setattr__(self, "stereo", bool(stereo))
+        object.__setattr__(self, "file", None if file is None else str(file))
+        object.__setattr__(self, "sha256", sha256)
+        if self.file is not None:
+            check_file(self.file, sha256)
 
     @property
     def kind(self) -> str:
@@ -124,15 +134,14 @@ class Molecules:
         """Draw up to `n` distinct molecules uniformly from `seeds()`.
 
         The shipped set covers C, N, O, F and S up to nine heavy atoms. A space that reaches further (larger molecules,
-        other elements) is sampled only where the set lies, and fewer than `n` are returned when it holds fewer.
+        other elements) is sampled only where the set lies, and fewer than `n` are returned when it holds fewer; give it
+        a `file`.
         """
-        pool = self.seeds()
-        chosen = rng.permutation(len(pool))[: max(n, 0)]
-        return [pool[i] for i in chosen]
+        return drawn(self, n, rng)
 
     def seeds(self) -> list[Candidate]:
-        """The molecules of the shipped set (`oracles/data/small_molecules.smi`) that lie in this space."""
-        return list(_seeds(self))
+        """The molecules of the shipped set (`oracles/data/small_molecules.smi`), or of the `file`, in this space."""
+        return everything(self)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `space_from_dict` builds an equal space."""
@@ -145,6 +154,8 @@ class Molecules:
             data["alerts"] = False
         if self.stereo:
             data["stereo"] = True
+        if self.file is not None:
+            data |= {"file": self.file, "sha256": self.sha256 or table.sha256(self.file)}
         return {"molecules": data}
 
     def _problem(self, molecule: Any) -> str | None:
@@ -251,28 +262,3 @@ def _pattern(smarts: Any, index: int) -> Any:
     if pattern is None:
         raise SpaceError(("forbid", index), f"{smarts!r} can't be read as SMARTS. Give text such as '[N+](=O)[O-]'.")
     return pattern
-
-
-@lru_cache(maxsize=1)
-def shipped_smiles() -> tuple[str, ...]:
-    """The SMILES of `oracles/data/small_molecules.smi`, in file order: canonical, and in the default space."""
-    text = resources.files("theoros.oracles").joinpath("data", "small_molecules.smi").read_text("utf-8")
-    return tuple(line for line in text.splitlines() if line)
-
-
-@lru_cache(maxsize=16)
-def _seeds(space: Molecules) -> tuple[Candidate, ...]:
-    allowed = set(space.elements)
-    low, high = space.heavy_atoms
-    found = []
-    for smiles in shipped_smiles():
-        symbols = [(bracketed or plain).capitalize() for bracketed, plain in _ATOM.findall(smiles)]
-        if not (low <= len(symbols) <= high and allowed.issuperset(symbols)):
-            continue
-        # The shipped molecules keep every other rule of the space already; only these two may differ.
-        if space.max_ring_size is not None or space.forbid:
-            molecule, _ = read_smiles(smiles)
-            if space._ring_problem(molecule) or space._forbidden(molecule):
-                continue
-        found.append(Candidate("molecule", {"smiles": smiles}))
-    return tuple(found)

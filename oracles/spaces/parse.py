@@ -37,7 +37,7 @@ def space_from_dict(data: Any, base: Path | None = None) -> Space:
         return _parameters(mapping)
     if "constraints" in mapping:
         raise SpaceError(("constraints",), "constraints belong to parameters. Put other conditions into the question.")
-    return _molecules(mapping["molecules"]) if kinds[0] == "molecules" else _library(mapping["library"], base)
+    return _molecules(mapping["molecules"], base) if kinds[0] == "molecules" else _library(mapping["library"], base)
 
 
 def _parameters(mapping: Mapping[str, Any]) -> Parameters:
@@ -127,7 +127,7 @@ def _constraint(item: Any, index: int) -> LinearConstraint | str:
         raise error.under(*field) from None
 
 
-def _molecules(item: Any) -> Molecules:
+def _molecules(item: Any, base: Path | None) -> Molecules:
     field = ("molecules",)
     mapping = dict(_mapping(item or {}, field))
     _known(mapping, tuple(inspect.signature(Molecules).parameters), field)
@@ -140,6 +140,10 @@ def _molecules(item: Any) -> Molecules:
     for name in ("alerts", "stereo"):
         if not isinstance(mapping.get(name, False), bool):
             raise SpaceError((*field, name), f"{mapping[name]!r} is not true or false.")
+    if (file := mapping.get("file")) is not None:
+        if not isinstance(file, str):
+            raise SpaceError((*field, "file"), f"{file!r} is no file. Name a .smi, CSV or Parquet file.")
+        mapping["file"] = file if base is None else str((base / file).resolve())
     try:
         return Molecules(**mapping)
     except SpaceError as error:

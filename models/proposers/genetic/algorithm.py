@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from theoros.models.contract import ProposalRequest
-from theoros.models.fingerprints import thermometer_bits
 from theoros.models.proposers.genetic.crossover import crossover
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.molecules import Molecules
 
-#: Two proposals more alike than this (MinMax similarity) are one idea; the second waits until others are in.
-ALIKE = 0.8
 ATTEMPTS_PER_CHILD = 12
 
 
@@ -58,7 +56,7 @@ class GeneticAlgorithm:
             raise ValueError("The proposer 'genetic' works after the first fit. Use 'random' before it.")
         rng = np.random.default_rng(derived_seed(request.seed, "genetic"))
         deadline = time.monotonic() + self.seconds
-        scored = _Scored(request)
+        scored = ScoredMolecules(request)
         scored.add(self._founders(request, space, rng))
         for _ in range(self.generations):
             if time.monotonic() > deadline:
@@ -67,13 +65,11 @@ class GeneticAlgorithm:
             if not parents:
                 break
             scored.add(offspring(parents, self.offspring, space, rng, mutation_rate=self.mutation_rate))
-        return _diverse(admissible(request, scored.best(None)), request.n)
+        return diverse(admissible(request, scored.best(None)), request.n)
 
     def _founders(self, request: ProposalRequest, space: Molecules, rng: np.random.Generator) -> list[Candidate]:
         labelled = list(request.labelled[: self.population // 2])
-        seeds = space.seeds()
-        chosen = rng.permutation(len(seeds))[: self.population - len(labelled)]
-        return labelled + [seeds[int(i)] for i in chosen]
+        return labelled + space.sample(self.population - len(labelled), rng)
 
 
 def offspring(
@@ -119,36 +115,3 @@ def _graph(smiles: str) -> Any:
     from rdkit import Chem
 
     return Chem.MolFromSmiles(smiles)
-
-
-@dataclass
-class _Scored:
-    """Every molecule met in one search, with its score."""
-
-    request: ProposalRequest
-    found: dict[str, tuple[Candidate, float]] = field(default_factory=dict)
-
-    def add(self, candidates: Sequence[Candidate]) -> None:
-        feasible, score = self.request.problem.feasible, self.request.score
-        new = [c for c in candidates if c.hash not in self.found and (feasible is None or feasible(c))]
-        if new and score is not None:
-            self.found.update({c.hash: (c, float(s)) for c, s in zip(new, score(new), strict=True)})
-
-    def best(self, n: int | None) -> list[Candidate]:
-        ranked = sorted(self.found.values(), key=lambda pair: -pair[1])
-        return [candidate for candidate, _ in ranked[:n]]
-
-
-def _diverse(ranked: list[Candidate], n: int) -> list[Candidate]:
-    """The first `n` of `ranked` that are not `ALIKE`, then by rank, in the order of rank."""
-    chosen: list[int] = []
-    bits: list[set[int]] = []
-    for index, candidate in enumerate(ranked[: 20 * n]):
-        if len(chosen) == n:
-            break
-        own = set(thermometer_bits(str(candidate.data["smiles"]), 3, 4096).tolist())
-        if all(len(own & other) <= ALIKE * len(own | other) for other in bits):
-            chosen.append(index)
-            bits.append(own)
-    rest = [index for index in range(len(ranked)) if index not in set(chosen)]
-    return [ranked[index] for index in sorted(chosen + rest[: max(0, n - len(chosen))])]

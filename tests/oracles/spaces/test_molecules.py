@@ -12,8 +12,8 @@ from rdkit import Chem
 
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
-from theoros.oracles.spaces import Molecules, SpaceError
-from theoros.oracles.spaces.molecules import shipped_smiles
+from theoros.oracles.spaces import Molecules, SpaceError, space_from_dict
+from theoros.oracles.spaces.starting_molecules import shipped_smiles
 
 SPACE = Molecules()
 
@@ -206,3 +206,28 @@ def test_every_molecule_has_the_same_chance():
 
 def test_a_space_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(SPACE)) == SPACE
+
+
+def test_a_file_of_the_users_own_is_where_search_begins(tmp_path):
+    """Lines that are no molecules of the space are passed over; what is left is canonical and distinct."""
+    (tmp_path / "mine.smi").write_text("OCC first\nCCO again\nnonsense\nc1ccccc1 ring\n[Na+].[Cl-] salt\n")
+    space = Molecules(file=str(tmp_path / "mine.smi"), elements=["C", "O"])
+    assert {c.text for c in space.seeds()} == {"CCO", "c1ccccc1"}
+    assert {c.text for c in space.sample(9, np.random.default_rng(0))} == {"CCO", "c1ccccc1"}
+    assert len(space.sample(1, np.random.default_rng(0))) == 1
+    assert space_from_dict(space.to_dict()) == space
+
+
+def test_a_file_with_other_bytes_than_were_declared_is_refused(tmp_path):
+    path = tmp_path / "mine.smi"
+    path.write_text("CCO\n")
+    declared = Molecules(file=str(path)).to_dict()
+    path.write_text("CCN\n")
+    with pytest.raises(SpaceError, match="not the file that was declared"):
+        space_from_dict(declared)
+
+
+def test_a_missing_file_is_named_with_its_field(tmp_path):
+    with pytest.raises(SpaceError, match="there is no file") as caught:
+        space_from_dict({"molecules": {"file": "absent.smi"}}, tmp_path)
+    assert caught.value.field == ("molecules", "file")

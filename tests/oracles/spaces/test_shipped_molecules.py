@@ -23,7 +23,7 @@ from theoros.oracles.spaces.enumerate_molecules import (
     known,
 )
 from theoros.oracles.spaces.molecule_properties import evaluate
-from theoros.oracles.spaces.molecules import shipped_smiles
+from theoros.oracles.spaces.starting_molecules import shipped_smiles
 
 DATA = resources.files("theoros.oracles").joinpath("data")
 

@@ -1,0 +1,1 @@
+"""Generative models of molecules: what proposers draw from."""

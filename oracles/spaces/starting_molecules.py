@@ -1,0 +1,99 @@
+"""Where molecules come from before any has been generated: the shipped set, or a file of the user's own."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces import table
+from theoros.oracles.spaces.errors import SpaceError
+
+if TYPE_CHECKING:
+    from theoros.oracles.spaces.molecules import Molecules
+
+#: An atom of a SMILES without brackets' contents: enough for the shipped set, which is plain organic SMILES.
+_ATOM = re.compile(r"\[[^\]]*?([A-Z][a-z]?|[bcnops]|se)[^\]]*\]|(Cl|Br|[BCNOPSFI]|[bcnops])")
+#: The column of a file with more than one that holds the SMILES.
+SMILES = "smiles"
+
+
+@lru_cache(maxsize=1)
+def shipped_smiles() -> tuple[str, ...]:
+    """The SMILES of `oracles/data/small_molecules.smi`, in file order: canonical, and in the default space."""
+    text = resources.files("theoros.oracles").joinpath("data", "small_molecules.smi").read_text("utf-8")
+    return tuple(line for line in text.splitlines() if line)
+
+
+def check_file(path: str, sha256: str | None) -> None:
+    """Raise SpaceError when the file is missing, has no SMILES, or is not the one that was declared."""
+    table.require_columns(path, (SMILES,), ("file",))
+    if sha256 is not None and table.sha256(path) != sha256:
+        raise SpaceError(("sha256",), f"{path} is not the file that was declared. Restore it, or leave out sha256.")
+
+
+def drawn(space: Molecules, n: int, rng: np.random.Generator) -> list[Candidate]:
+    """Up to `n` distinct molecules of the space, uniformly from where it begins.
+
+    Lines of a user's file are read until there are enough, so that a file of a million lines is not made into a million
+    candidates; lines that are no molecules of the space are passed over.
+    """
+    if space.file is None:
+        pool = shipped(space)
+        return [pool[i] for i in rng.permutation(len(pool))[: max(n, 0)]]
+    lines = file_smiles(space.file)
+    found: dict[str, Candidate] = {}
+    for index in rng.permutation(len(lines)):
+        if len(found) >= n:
+            break
+        if (candidate := _in_space(space, lines[index])) is not None:
+            found[candidate.hash] = candidate
+    return list(found.values())
+
+
+def everything(space: Molecules) -> list[Candidate]:
+    """All distinct molecules of the space where it begins; a file of a million lines takes minutes."""
+    if space.file is None:
+        return list(shipped(space))
+    every = (_in_space(space, line) for line in file_smiles(space.file))
+    return list({candidate.hash: candidate for candidate in every if candidate is not None}.values())
+
+
+@lru_cache(maxsize=16)
+def shipped(space: Molecules) -> tuple[Candidate, ...]:
+    """The molecules of the shipped set that lie in the space."""
+    allowed = set(space.elements)
+    low, high = space.heavy_atoms
+    found = []
+    for smiles in shipped_smiles():
+        symbols = [(bracketed or plain).capitalize() for bracketed, plain in _ATOM.findall(smiles)]
+        if not (low <= len(symbols) <= high and allowed.issuperset(symbols)):
+            continue
+        # The shipped molecules keep every other rule of the space already; only these two may differ.
+        if (space.max_ring_size is not None or space.forbid) and _in_space(space, smiles) is None:
+            continue
+        found.append(Candidate("molecule", {"smiles": smiles}))
+    return tuple(found)
+
+
+def file_smiles(path: str) -> tuple[str, ...]:
+    """The SMILES of a .smi, CSV or Parquet file, as written, empty ones left out; raises SpaceError."""
+    return _file_smiles(table.file_state(path))
+
+
+@lru_cache(maxsize=4)
+def _file_smiles(state: table.FileState) -> tuple[str, ...]:
+    rows = (row for batch in table.read_batches(state.path, (SMILES,)) for row in batch.column(SMILES).to_pylist())
+    return tuple(row for row in rows if row)
+
+
+def _in_space(space: Molecules, smiles: str) -> Candidate | None:
+    try:
+        return space.candidate(smiles)
+    except InvalidCandidate:
+        return None
