@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theoros.models.descriptors import RANGES, descriptors
-from theoros.models.mixing import mix, mix_all
+from theoros.models.mixing import mix_all, mixed
 from theoros.models.subtrees import subtrees
 from theoros.models.words import words
 from theoros.oracles.candidate import Candidate
@@ -112,7 +112,10 @@ def _bits(molecule: Any, block: str, columns: int) -> NDArray[np.int32]:
     if block == "levels":
         return _levels(molecule, columns // (2 * len(RANGES)))
     counts = COUNTED[block](molecule) if block in COUNTED else _counted(molecule, block)
-    return np.array(sorted({mix(key, k) % columns for key, count in counts.items() for k in range(count)}), np.int32)
+    keys = np.fromiter(counts.keys(), np.uint64, len(counts))
+    times = np.fromiter(counts.values(), np.int64, len(counts))
+    upto = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)  # 0 ... count - 1 of every key
+    return np.unique(mixed(np.repeat(keys, times), upto.astype(np.uint64)) % np.uint64(columns)).astype(np.int32)
 
 
 def _counted(molecule: Any, block: str) -> Mapping[int, int]:

@@ -21,7 +21,8 @@ from theoros.models.surrogates.structure import BLOCK_SCALES
 class BlockChainPosterior(ChainPosterior):
     """As over numbers, with the logarithm of an output scale for each block where those of length scales were.
 
-    `grams` are the blocks' kernel matrices at the labels, ``blocks x n x n``: they have no parameters of their own.
+    With one level it is a plain process: the scales of its blocks say all, and the level's own variance is one. `grams`
+    are the blocks' kernel matrices at the labels, ``blocks x n x n``: they have no parameters of their own.
     """
 
     grams: Array = field(default_factory=lambda: np.zeros((0, 0, 0)))
@@ -40,6 +41,20 @@ class BlockChainPosterior(ChainPosterior):
     def _scale_bounds(self, q: int) -> list[tuple[float, float]]:
         return [(math.log(1e-4), OUTPUT_BOX[1])] * self._width
 
+    def start(self) -> Array:
+        """The modes of the priors."""
+        begin = super().start()
+        if self.levels == 1:
+            begin[self._after + 1] = 0.0
+        return begin
+
+    def bounds(self) -> list[tuple[float, float]]:
+        """The optimiser's box."""
+        box = super().bounds()
+        if self.levels == 1:
+            box[self._after + 1] = (0.0, 0.0)
+        return box
+
     def read(self, theta: Array) -> ChainHyperparameters:
         """What the vector `theta` says; output scales stand where length scales did."""
         noise, first, _, _, warping = self._parts(theta)
@@ -56,18 +71,18 @@ def grams(features: Tensor, blocks: Sequence[tuple[int, int]]) -> Array:
 
 
 class BlockKernel(torch.nn.Module):
-    """``sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors."""
+    """``constant + sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors."""
 
-    def __init__(self, blocks: Sequence[tuple[int, int]], scales: Tensor) -> None:
+    def __init__(self, blocks: Sequence[tuple[int, int]], scales: Tensor, constant: float = 0.0) -> None:
         super().__init__()
-        self.blocks, self.scales = tuple(blocks), scales
+        self.blocks, self.scales, self.constant = tuple(blocks), scales, constant
 
     def forward(self, x1: Tensor, x2: Tensor | None = None, diag: bool = False) -> Tensor:
         """Return ``n x m`` for ``n x d`` and ``m x d``; ``n`` with `diag`, each row with itself."""
         if diag:  # a molecule is like itself in every block
-            return self.scales.sum().expand(len(x1))
+            return (self.scales.sum() + self.constant).expand(len(x1))
         other = x1 if x2 is None else x2
-        total = x1.new_zeros(len(x1), len(other))
+        total = x1.new_full((len(x1), len(other)), self.constant)
         for scale, (first, end) in zip(self.scales, self.blocks, strict=True):
             total = total + scale * _block(x1, other, first, end)
         return total

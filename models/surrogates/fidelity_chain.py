@@ -1,4 +1,4 @@
-"""The Gaussian process of one output at several fidelities: a chain, fitted in closed form."""
+"""The Gaussian process of one output at several fidelities, or over molecules: a chain, fitted in closed form."""
 
 from __future__ import annotations
 
@@ -123,8 +123,7 @@ def _model(
     structure: Structure, encoder: Encoder, labels: Labels, fit: ClosedFit, posterior: ChainPosterior
 ) -> OutputModel:
     found, variant = cast(ChainHyperparameters, fit.hyperparameters), fit.variant
-    levels = [_level(structure, variant.family, found, q) for q in range(structure.tasks)]
-    kernel = ChainKernel(levels, torch.from_numpy(found.loadings), MEAN_VARIANCE)
+    kernel = _kernel(structure, variant.family, found)
     best = replace(posterior, warp=variant.warp).best
     z = labels.standardised.numpy() - best[labels.fidelity]
     warp = variant.warp.fitted(z, found.warp)
@@ -139,6 +138,13 @@ def _model(
     )
 
 
+def _kernel(structure: Structure, family: str, found: ChainHyperparameters) -> ChainKernel | BlockKernel:
+    if structure.tasks == 1 and structure.blocks:
+        return BlockKernel(structure.blocks, torch.from_numpy(found.length_scales[0]), MEAN_VARIANCE)
+    levels = [_level(structure, family, found, q) for q in range(structure.tasks)]
+    return ChainKernel(levels, torch.from_numpy(found.loadings), MEAN_VARIANCE)
+
+
 def _level(structure: Structure, family: str, found: ChainHyperparameters, q: int) -> ArdKernel | BlockKernel:
     scales, categories = torch.from_numpy(found.length_scales[q]), torch.from_numpy(found.category_scales[q])
     if structure.blocks:
@@ -147,8 +153,10 @@ def _level(structure: Structure, family: str, found: ChainHyperparameters, q: in
 
 
 def _told(
-    structure: Structure, encoder: Encoder, labels: Labels, kernel: ChainKernel, found: ChainHyperparameters
+    structure: Structure, encoder: Encoder, labels: Labels, kernel: torch.nn.Module, found: ChainHyperparameters
 ) -> dict[str, Any]:
+    if not isinstance(kernel, ChainKernel):
+        return {"noise_variance": found.noise, "mean": 0.0, "output_scales": found.length_scales[0].tolist()}
     if structure.blocks:
         levels: list[dict[str, Any]] = [{"output_scales": row.tolist()} for row in found.length_scales]
     else:

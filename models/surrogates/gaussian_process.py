@@ -18,6 +18,7 @@ from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.ard import ArdKernel
+from theoros.models.surrogates.chain_blocks import BlockKernel
 from theoros.models.surrogates.closed_form import FAMILIES, MOST_LABELS, fit_closed_form, with_labels
 from theoros.models.surrogates.fidelity_chain import ChainKernel, chain_with_labels, fit_chain
 from theoros.models.surrogates.fitting import FitFailed, State, fit_hyperparameters, load_state
@@ -155,7 +156,7 @@ class GaussianProcess:
                         model, message = self._closed_form(structure, encoder, labels, families, sign, start)
                     else:
                         model, message = fit_chain(structure, encoder, labels, families, sign, start)
-                elif structure.tasks > 1 and structure.blocks and 2 <= len(labels.y) <= MOST_LABELS:
+                elif structure.blocks and 2 <= len(labels.y) <= MOST_LABELS:
                     model, message = fit_chain(structure, encoder, labels, (structure.family,), 0, start)
                 else:
                     model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
@@ -333,8 +334,9 @@ def _without_fit(
     if start is None:
         return None
     try:
-        if isinstance(start.posterior.kernel, ArdKernel | WarpedKernel | ChainKernel):
-            again = chain_with_labels if isinstance(start.posterior.kernel, ChainKernel) else with_labels
+        if isinstance(start.posterior.kernel, ArdKernel | WarpedKernel | ChainKernel | BlockKernel):
+            chained = isinstance(start.posterior.kernel, ChainKernel | BlockKernel)
+            again = chain_with_labels if chained else with_labels
             return again(start, labels) if len(labels.y) <= MOST_LABELS else None
         return _output_model(structure, encoder, labels, start.state, 1e-4)
     except FitFailed:

