@@ -1,4 +1,4 @@
-"""Cards: diagnostics of a campaign's model (sensitivities, explanations) as they were when somebody asked."""
+"""Cards: diagnostics of a campaign as they were then: sensitivities and explanations of its model, counts of gates."""
 
 from __future__ import annotations
 

@@ -349,7 +349,7 @@ class Event(Base):
 
 
 class Card(Base):
-    """A diagnostic of a campaign's model that somebody asked for, as it was then."""
+    """A diagnostic of a campaign as it was then: of its model, when somebody asked, or what its gates turned away."""
 
     __tablename__ = "cards"
     __table_args__ = (Index("ix_cards_campaign_id_kind", "campaign_id", "kind"),)

@@ -62,8 +62,12 @@ def propose(
     seen: Set[str],
     n: int,
     seed: int,
+    *,
+    ranked: bool = False,
 ) -> list[Proposal]:
     """Ask every proposer for candidates to choose `n` decisions from; return all, distinct, in the proposers' order.
+
+    With `ranked` they are in the order of the acquisition, the best first, where there is a model.
 
     Before the first fit each makes `n`; with a model some more (`POOL`), among which `select` weighs what is pending.
 
@@ -111,7 +115,11 @@ def propose(
         add(RandomDesign.name, RandomDesign().propose(replace(request, seed=derived_seed(seed, "stand-in"))))
     if model is not None and len(problem.fidelities) > 1:
         add(PROMOTION, _promotions(problem, dataset))
-    return list(found.values())
+    proposals = list(found.values())
+    if not ranked or request.score is None or not proposals:
+        return proposals
+    order = np.argsort(-request.score([proposal.candidate for proposal in proposals]), kind="stable")
+    return [proposals[place] for place in order]
 
 
 def select(

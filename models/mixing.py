@@ -31,4 +31,5 @@ def mixed(environments: NDArray[np.uint64], k: NDArray[np.uint64]) -> NDArray[np
         z += np.uint64(0x632BE59BD9B4E019)
         z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
-        return z ^ z >> np.uint64(31)
+        ends: NDArray[np.uint64] = z ^ z >> np.uint64(31)
+    return ends

@@ -158,6 +158,10 @@ PROPOSERS: Mapping[str, ProposerEntry] = {
     "trust_region": ProposerEntry(f"{_PROPOSERS}.trust_region:TrustRegion", _PARAMETERS, True, "infinite"),
     "library": ProposerEntry(f"{_PROPOSERS}.library_ranking:LibraryRanking", _BOTH_KINDS, False, "finite"),
     "genetic": ProposerEntry(f"{_PROPOSERS}.genetic.algorithm:GeneticAlgorithm", _MOLECULE, True, "infinite"),
+    "selfies": ProposerEntry(f"{_PROPOSERS}.selfies_edits:SelfiesEdits", _MOLECULE, True, "infinite"),
+    "selfies_vae": ProposerEntry(f"{_PROPOSERS}.selfies_vae:SelfiesVAEProposer", _MOLECULE, True, "infinite"),
+    "language_model": ProposerEntry(f"{_PROPOSERS}.language_model:LanguageModelProposer", _MOLECULE, True, "infinite"),
+    "gflownet": ProposerEntry(f"{_PROPOSERS}.gflownet:GFlowNetProposer", _MOLECULE, True, "infinite"),
 }
 
 

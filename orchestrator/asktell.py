@@ -29,6 +29,7 @@ from theoros.orchestrator.agents.beliefs import (
 )
 from theoros.orchestrator.agents.learner import score, version_record
 from theoros.orchestrator.agents.selector import affordable, open_fidelities
+from theoros.orchestrator.gates import card_of
 from theoros.orchestrator.owner import is_dead_here
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -149,8 +150,10 @@ def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
         n=1 if belief else plan.initial,
         seed=proposal_seed,
     )
+    if plan.gates is not None and (counts := plan.gates.take_counts()):
+        store.add_card(plan.spec.campaign, card_of(counts))
     if not proposals:
-        raise NothingToAsk("The proposers find no candidate that has not been asked.")
+        raise NothingToAsk(f"The proposers find nothing more: {plan.exhausted}.")
     first = sequence <= plan.initial_decisions
     choices: Sequence[Choice] = without_model(problem, proposals[:1], initial=first)
     if belief is not None:

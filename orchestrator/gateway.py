@@ -20,6 +20,7 @@ from theoros.db.ranking import Ranking
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
+    CardRecord,
     Claim,
     DecisionRecord,
     EvaluationRecord,
@@ -301,6 +302,10 @@ class Gateway:
     async def add_model_version(self, version: ModelVersionRecord) -> int:
         """Append a model version."""
         return await self._call(self.store.add_model_version, self.campaign, version, owner=self.owner)
+
+    async def keep_card(self, card: CardRecord) -> int:
+        """Append a card; see `Store.add_card`."""
+        return await self._call(self.store.add_card, self.campaign, card)
 
     async def event(self, kind: str, message: str) -> None:
         """Append an event."""

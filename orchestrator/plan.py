@@ -12,6 +12,7 @@ from theoros.oracles.contract import Fidelity, Quantity, cache_key
 from theoros.oracles.reference import OracleReference
 from theoros.oracles.registry import BUILT_IN
 from theoros.oracles.resources import Resources
+from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
 from theoros.orchestrator.scorecard import Scorecard
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.workers.modelling import ModelPlan
@@ -22,7 +23,8 @@ class Plan:
     """What agents need to know of a campaign. Built by `theoros.orchestrator.resolve.resolve`; immutable.
 
     `initial` candidates come from `initial_proposer` before there is a model. `rivals` are the surrogates among which
-    ``surrogate: auto`` chooses, `surrogate` being the first; there are none where the file names one.
+    ``surrogate: auto`` chooses, `surrogate` being the first; there are none where the file names one. `gates` are what
+    molecules have to pass; the quick ones are the problem's veto as well.
     """
 
     spec: CampaignSpec
@@ -39,12 +41,15 @@ class Plan:
     initial_proposer: str
     initial: int
     rivals: tuple[str, ...] = ()
+    gates: Gatekeeper | None = None
 
     @property
     def models(self) -> ModelPlan:
         """What the model workers are told of it; a surrogate that is none of the rivals was chosen for good."""
         rivals = self.rivals if self.surrogate in self.rivals else ()
-        return ModelPlan(self.problem, self.surrogate, self.acquisition, self.proposers, self.initial_proposer, rivals)
+        return ModelPlan(
+            self.problem, self.surrogate, self.acquisition, self.proposers, self.initial_proposer, rivals, self.gates
+        )
 
     @property
     def strict(self) -> bool:
@@ -81,6 +86,11 @@ class Plan:
     def required(self) -> tuple[str, ...]:
         """Outputs that an answer from the cache must have to be of use: all that the oracle is asked for."""
         return tuple(self.outputs)
+
+    @property
+    def exhausted(self) -> str:
+        """What is said when the proposers find nothing to ask."""
+        return "no candidate is left that has not been asked" + (" and passes the gates" if self.gates else "")
 
     def cost(self, fidelity: str) -> float:
         """The cost of one evaluation, in units of the target fidelity's."""

@@ -20,7 +20,7 @@ from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.library import Library
 from theoros.oracles.spaces.molecule_properties import PROPERTIES
 from theoros.oracles.spaces.parse import space_from_dict
-from theoros.orchestrator.constraints import CandidateConstraints
+from theoros.orchestrator.constraints import CandidateConstraints, gatekeeper
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
@@ -82,6 +82,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         _check_several(spec)
     noise = _noise(spec, oracle, outputs)
     _check_budget(spec, tuple(fidelity.name for fidelity in oracle.fidelities))
+    gates = gatekeeper(spec, space.kind, own, base)
     problem = Problem(
         goal=spec.question.goal,
         space=space,
@@ -91,7 +92,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         costs=tuple(fidelity.cost for fidelity in levels),
         constraints=outcome,
         deterministic=oracle.deterministic and not noise,
-        feasible=CandidateConstraints(own) if own else None,
+        feasible=gates or (CandidateConstraints(own) if own else None),
         desirability=desirability,
         noise=noise,
     )
@@ -119,6 +120,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         initial_proposer=initial_proposer,
         initial=spec.initial or _default_initial(spec, space, len(names)),
         rivals=rivals,
+        gates=gates,
     )
 
 

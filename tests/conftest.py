@@ -14,11 +14,19 @@ import psycopg
 import pytest
 from hypothesis import settings
 
+from theoros.oracles.cache_folder import CACHE
+
 settings.register_profile("long", max_examples=2000)  # pytest --hypothesis-profile=long
 
 # Every process of the tests gets one thread: cores are shared by workers, and oversubscription is slow.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What could be made again is made for the tests, and not taken from whoever runs them."""
+    os.environ[CACHE] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

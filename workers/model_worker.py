@@ -12,6 +12,7 @@ import ray
 from theoros.models.contract import Point, Proposal
 from theoros.models.widening import Widening
 from theoros.oracles.resources import Resources
+from theoros.oracles.spaces.gates.gatekeeper import Counts
 from theoros.workers import modelling
 from theoros.workers.memory import Ask, Asked, Labelled, Labels, News
 from theoros.workers.modelling import Belief, Decided, FitReport, ModelPlan
@@ -96,6 +97,10 @@ class ModelWorker:
         """See `theoros.workers.modelling.chances`."""
         return modelling.chances(self._plan, self._fetch(belief), points)
 
+    def turned_away(self) -> Counts:
+        """What the campaign's gates have turned away here since this was last asked."""
+        return self._plan.gates.take_counts() if self._plan.gates is not None else {}
+
     @overload
     def _fetch(self, held: Held) -> Belief: ...
 
@@ -175,6 +180,11 @@ class SupervisedModelWorker:
         """See `ModelWorker.chances`."""
         chances: list[float] = await self._call("chances", None, *arguments)
         return chances
+
+    async def turned_away(self) -> Counts:
+        """See `ModelWorker.turned_away`; a worker that was replaced has forgotten its own."""
+        counts: Counts = await self._call("turned_away", None)
+        return counts
 
     async def _call(self, method: str, log: Sequence[Any] | None, *arguments: Any, returns: int = 1) -> Any:
         """Call the worker; of a `log` it is sent what it has not had, and all of it when it has been replaced."""

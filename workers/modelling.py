@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from theoros.models.agreement import dropped
 from theoros.models.contest import Contest, held
 from theoros.models.contract import Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
 from theoros.models.widening import Widening
+from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
 
 #: The key of a model version's hyperparameters under which the contest of its surrogate stands, beside the outputs.
 CONTEST = "contest"
@@ -24,7 +26,8 @@ WIDENING = "widening"
 class ModelPlan:
     """Which models a campaign uses, by their registered names.
 
-    Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again.
+    Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again. Of `gates`
+    the quick ones are the problem's veto, and the slow ones are asked here.
     """
 
     problem: Problem
@@ -33,6 +36,7 @@ class ModelPlan:
     proposers: tuple[str, ...]
     initial_proposer: str
     rivals: tuple[str, ...] = ()
+    gates: Gatekeeper | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,10 @@ class Check:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What is told of a fit without the model itself: light enough for a process that never imports torch."""
+    """What is told of a fit without the model itself: light enough for a process that never imports torch.
+
+    `dropped` are the levels that are no longer asked, and why (`theoros.models.agreement`).
+    """
 
     surrogate: str
     n_labels: int
@@ -72,6 +79,7 @@ class FitReport:
     hyperparameters: Mapping[str, Any]
     checks: tuple[Check, ...]
     seconds: float
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,15 +117,17 @@ def train(
     told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
     if wider.checks:
         told[WIDENING] = wider.record()
+    gone = dropped(plan.problem, dataset)
     report = FitReport(
         model.name,
         int(np.isfinite(dataset.values[:, : len(plan.problem.outputs)]).any(1).sum()),
         belief.sequences,
         model.fell_back,
-        "; ".join(text for text in (model.message, note) if text),
+        "; ".join(text for text in (model.message, note, *gone.values()) if text),
         {**model.hyperparameters(), **told},
         checks,
         time.perf_counter() - started,
+        gone,
     )
     return belief, report
 
@@ -180,22 +190,47 @@ def prospective_checks(
 def propose(
     plan: ModelPlan, belief: Belief | None, pending: Sequence[Point], seen: Set[str], *, n: int, seed: int
 ) -> list[Proposal]:
-    """Ask for candidates to choose `n` decisions from: the initial design's proposer as long as there is no belief."""
+    """Ask for candidates to choose `n` decisions from: the initial design's proposer as long as there is no belief.
+
+    Where the plan has slow gates, all that is returned has passed them, and there is little more of it than needed.
+    """
+    from theoros.models.gates import SPARE
+
+    return _proposed(plan, belief, pending, seen, n, n if belief is None else n + SPARE, seed)
+
+
+def _proposed(
+    plan: ModelPlan,
+    belief: Belief | None,
+    pending: Sequence[Point],
+    seen: Set[str],
+    n: int,
+    passing: int,
+    seed: int,
+) -> list[Proposal]:
+    """Proposals for `n` decisions; with slow gates the best `passing` that they admit."""
     from theoros.models import decide, registry
+    from theoros.models.gates import admitted
 
     names = plan.proposers if belief is not None else (plan.initial_proposer,)
     dataset = belief.dataset if belief is not None else empty_dataset(plan.problem)
-    return decide.propose(
-        problem_of(plan.problem, dataset),
-        [registry.proposer(name) for name in names],
-        dataset,
-        belief.model if belief is not None else None,
-        registry.acquisition(plan.acquisition),
-        pending,
-        seen,
-        n,
-        seed,
-    )
+    slow = plan.gates if plan.gates is not None and plan.gates.has_late else None
+
+    def ask(seen: Set[str], seed: int) -> list[Proposal]:
+        return decide.propose(
+            problem_of(plan.problem, dataset),
+            [registry.proposer(name) for name in names],
+            dataset,
+            belief.model if belief is not None else None,
+            registry.acquisition(plan.acquisition),
+            pending,
+            seen,
+            n,
+            seed,
+            ranked=slow is not None,
+        )
+
+    return ask(seen, seed) if slow is None else admitted(ask, slow.admits, seen, passing, seed)
 
 
 def select(
@@ -209,10 +244,15 @@ def select(
     n: int,
     seed: int,
 ) -> Decided:
-    """Choose up to `n` of `proposals` at one of `fidelities` each, aware of what is pending."""
+    """Choose up to `n` of `proposals` at one of `fidelities` each, aware of what is pending.
+
+    Levels that no longer rank as the truth does are left out, as long as another may be asked.
+    """
     from theoros.models import decide, registry
 
     started = time.perf_counter()
+    gone = dropped(plan.problem, belief.dataset)
+    fidelities = [level for level in fidelities if level not in gone] or fidelities
     choices = decide.select(
         problem_of(plan.problem, belief.dataset),
         proposals,
@@ -245,24 +285,14 @@ def stale(
     belief (Thompson sampling) is none to be weighed against another draw, and is kept; so is one that was made in the
     turn of one acquisition among several, which the next one may not share.
     """
-    from theoros.models import decide, registry
+    from theoros.models import registry
 
     acquisition = registry.acquisition(plan.acquisition)
     if hasattr(acquisition, "paths") or hasattr(acquisition, "nominate"):
         return []
     problem = problem_of(plan.problem, belief.dataset)
     own = {point.candidate.hash for point in waiting}
-    proposals = decide.propose(
-        problem,
-        [registry.proposer(name) for name in plan.proposers],
-        belief.dataset,
-        belief.model,
-        acquisition,
-        pending,
-        seen,
-        len(waiting),
-        seed,
-    )
+    proposals = _proposed(plan, belief, pending, seen, len(waiting), 3 * len(waiting), seed)
     fresh = [proposal.candidate for proposal in proposals if proposal.candidate.hash not in own]
     score = acquisition.scorer(problem, belief.model, belief.dataset, pending, seed=seed)
     values = score([*(point.candidate for point in waiting), *fresh])

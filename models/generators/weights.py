@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -12,17 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from theoros.oracles.cache_folder import cache_folder
 from theoros.oracles.candidate import content_hash
-
-#: The environment variable that names the folder of everything that could be made again.
-CACHE = "THEOROS_CACHE"
-
-
-def cache_folder() -> Path:
-    """``$THEOROS_CACHE``, or ``theoros`` in the user's cache folder."""
-    named = os.environ.get(CACHE)
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(named) if named else Path(home).expanduser() / "theoros"
 
 
 def trained(key: object, train: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:

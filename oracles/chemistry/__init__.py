@@ -1,5 +1,6 @@
 """Quantum chemistry as an oracle: PySCF and GFN-xTB behind one ladder of levels.
 
-`levels` is what a user writes, `geometry` makes coordinates of a candidate, `scf`, `correlated`, `response` and
-`tblite_backend` calculate, `properties` names the outputs, and `oracle` puts them together.
+`levels` is what a user writes, with `solvents` and `double_hybrids`; `geometry` and `conformers` make coordinates of a
+candidate, `relaxation` relaxes and keeps them, `bonds` holds them against the candidate; `scf`, `correlated`,
+`response`, `excitations` and `tblite_backend` calculate, `properties` names the outputs, and `oracle` joins them.
 """

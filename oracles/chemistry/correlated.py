@@ -1,4 +1,8 @@
-"""MP2, CCSD and CCSD(T) on a Hartree-Fock reference, by PySCF. All electrons are correlated."""
+"""MP2, CCSD and CCSD(T) on a Hartree-Fock reference, and double hybrids, by PySCF. All electrons are correlated.
+
+In a solvent the reference is solved in its field, and the correlation energy is that of the orbitals found there (the
+PTE scheme of Cammi, doi:10.1063/1.3245400): the solvent doesn't respond to the correlated density.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from theoros.oracles.failures import NotConverged
 class CorrelatedCalculation(MeanFieldCalculation):
     """Energies and forces of the correlated method; dipole and polarizability as its energy's derivatives in a field.
 
-    The orbital energies (homo, lumo, gap) are the Hartree-Fock reference's.
+    The orbital energies (homo, lumo, gap) are the reference's.
     """
 
     @cached_property
@@ -84,9 +88,9 @@ class CorrelatedCalculation(MeanFieldCalculation):
     def _correlate(self, solved: Any) -> Any:
         from pyscf import cc, mp
 
-        if self.level.method == "mp2":
+        if self.level.method == "mp2" or self.level.double_hybrid:
             method = mp.MP2(solved)
-            method.kernel()
+            method.kernel(with_t2=not self.level.double_hybrid)  # the amplitudes are the forces' need
             return method
         method = cc.CCSD(solved)
         method.conv_tol, method.conv_tol_normt, method.max_cycle = 1e-10, 1e-8, max(100, self.level.max_cycle)
@@ -96,6 +100,9 @@ class CorrelatedCalculation(MeanFieldCalculation):
         method.theoros_triples = float(method.ccsd_t()) if self.level.method == "ccsd(t)" else 0.0
         return method
 
-    @staticmethod
-    def _total(method: Any) -> float:
+    def _total(self, method: Any) -> float:
+        """Total energy in hartree."""
+        if mix := self.level.double_hybrid:
+            scaled = mix.opposite_spin * method.e_corr_os + mix.same_spin * method.e_corr_ss
+            return float(method.e_hf) + float(scaled)
         return float(method.e_tot) + float(getattr(method, "theoros_triples", 0.0))

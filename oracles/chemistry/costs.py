@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theoros.oracles.chemistry import names
+from theoros.oracles.chemistry import names, properties
 from theoros.oracles.chemistry.levels import ChemistryOptions, Level
 
 #: Basis functions of benzene in def2-svp: the unit of size below.
@@ -12,6 +12,8 @@ _UNIT = 114.0
 #: Points of PySCF's grids relative to level 0.
 _GRID = (1.0, 5.0, 8.0, 12.0, 17.0, 22.0, 28.0, 35.0, 43.0, 52.0)
 _RELAXATION_STEPS = 25.0
+#: Outputs that need the unrestricted energy of an ion or of another spin.
+_OTHER_STATES = frozenset({"ionization_potential", "electron_affinity", "singlet_triplet_gap"})
 
 
 def relative_costs(options: ChemistryOptions) -> list[float]:
@@ -30,7 +32,8 @@ def relative_costs(options: ChemistryOptions) -> list[float]:
 def _seconds(level: Level, options: ChemistryOptions) -> float:
     total = _single_point(level) * _properties(level, options.outputs)
     if relaxing := options.relaxing_level(level):
-        total += _RELAXATION_STEPS * 2.0 * _single_point(relaxing)
+        ions = sum(name in properties.ADIABATIC for name in options.outputs)
+        total += (1 + 2 * ions) * _RELAXATION_STEPS * 2.0 * _single_point(relaxing)
     return total
 
 
@@ -38,14 +41,17 @@ def _single_point(level: Level) -> float:
     if level.is_xtb:
         return 0.004
     size = 6 * (names.count_functions(str(level.basis), "C") + names.count_functions(str(level.basis), "H")) / _UNIT
+    solvent = 5.0 if level.solvent else 1.0
     seconds = 0.2 * size**2 if level.density_fit else 0.8 * size**4
-    if level.density_fit and names.has_exact_exchange(level.method if level.is_dft else "hf"):
+    if level.density_fit and names.has_exact_exchange(level.functional):
         seconds += 0.2 * size**3
     if level.is_dft:
         seconds += 0.25 * size**2 * _GRID[level.grid_level]
     if level.is_correlated:
-        seconds += {"mp2": 0.5 * size**5, "ccsd": 40 * size**6, "ccsd(t)": 40 * size**6 + 60 * size**7}[level.method]
-    return seconds
+        seconds += {"mp2": 0.5 * size**5, "ccsd": 40 * size**6, "ccsd(t)": 40 * size**6 + 60 * size**7}[
+            "mp2" if level.double_hybrid else level.method
+        ]
+    return seconds * solvent
 
 
 def _properties(level: Level, outputs: Sequence[str]) -> float:
@@ -55,5 +61,8 @@ def _properties(level: Level, outputs: Sequence[str]) -> float:
         factor += 6.0 if level.is_xtb else 12.0 if level.is_correlated else 1.3
     elif level.is_correlated and any(name.startswith("dipole") for name in outputs):
         factor += 12.0
-    factor += 2.0 * sum(name in ("ionization_potential", "electron_affinity") for name in outputs)
+    factor += 2.0 * sum(name in properties.ADIABATIC or name in _OTHER_STATES for name in outputs)
+    singlets = any(name in outputs for name in ("excitation_energy", "oscillator_strength", "s1_t1_gap"))
+    triplets = any(name in outputs for name in ("triplet_excitation_energy", "s1_t1_gap"))
+    factor += 5.0 * (singlets + triplets)
     return factor + (1.0 if "forces" in outputs else 0.0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.chemistry.levels import GeometryOptions
+from theoros.oracles.chemistry.units import KCAL_PER_MOL
 from theoros.oracles.failures import InvalidCandidate, NotConverged
 from theoros.oracles.spaces.base import Space
 
@@ -134,6 +135,18 @@ def from_smiles(smiles: str, conformers: int, force_field: bool, seed: int) -> S
     """Embed a molecule: `conformers` ETKDGv3 trials, the lowest in MMFF94 (else UFF) energy, repeatable by `seed`.
 
     The charge is the SMILES' formal charge. Raises InvalidCandidate for a SMILES that RDKit can't read or embed.
+    """
+    molecule, found, charge = embedded(smiles, conformers, seed)
+    energies = force_field_energies(molecule, found, minimise=force_field)
+    positions = molecule.GetConformer(found[int(np.argmin(energies))]).GetPositions()
+    symbols = tuple(atom.GetSymbol() for atom in molecule.GetAtoms())
+    return System(symbols, (), charge).moved(positions - positions.mean(axis=0))
+
+
+def embedded(smiles: str, conformers: int, seed: int) -> tuple[Any, list[int], int]:
+    """RDKit's molecule with hydrogens and up to `conformers` conformers, their numbers, and the formal charge.
+
+    Raises InvalidCandidate for a SMILES that RDKit can't read or embed.
 
     Sources: Riniker and Landrum, doi:10.1021/acs.jcim.5b00654; Wang et al., doi:10.1021/acs.jcim.0c00025 (ETKDGv3);
     Halgren, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
@@ -156,19 +169,18 @@ def from_smiles(smiles: str, conformers: int, force_field: bool, seed: int) -> S
             found = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, protocol))
         if not found:
             raise InvalidCandidate(f"RDKit finds no three-dimensional structure for {smiles!r}")
-        best = _lowest(molecule, found, force_field)
-    positions = molecule.GetConformer(best).GetPositions()
-    symbols = tuple(atom.GetSymbol() for atom in molecule.GetAtoms())
-    return System(symbols, (), Chem.GetFormalCharge(molecule)).moved(positions - positions.mean(axis=0))
+    return molecule, found, int(Chem.GetFormalCharge(molecule))
 
 
-def _lowest(molecule: Any, conformers: list[int], minimise: bool) -> int:
-    """The conformer of lowest force-field energy; minimised in place when asked."""
+def force_field_energies(molecule: Any, conformers: list[int], *, minimise: bool) -> list[float]:
+    """MMFF94 (else UFF) energies in eV, minimised in place when asked; all zero where neither has parameters."""
+    from rdkit import rdBase
     from rdkit.Chem import rdForceFieldHelpers
 
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
-    if properties is None and not rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
-        return conformers[0]
+    with rdBase.BlockLogs():
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
+        if properties is None and not rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
+            return [0.0] * len(conformers)
     energies = []
     for conformer in conformers:
         if properties is not None:
@@ -177,8 +189,8 @@ def _lowest(molecule: Any, conformers: list[int], minimise: bool) -> int:
             field = rdForceFieldHelpers.UFFGetMoleculeForceField(molecule, confId=conformer)
         if minimise:
             field.Minimize(maxIts=2000)
-        energies.append(field.CalcEnergy())
-    return conformers[int(np.argmin(energies))]
+        energies.append(float(field.CalcEnergy()) * KCAL_PER_MOL)
+    return energies
 
 
 def placeholders(template: str) -> frozenset[str]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from theoros.oracles.chemistry import names
+from theoros.oracles.chemistry.double_hybrids import DoubleHybrid, double_hybrid
+from theoros.oracles.chemistry.solvents import Solvent
 from theoros.oracles.resources import Resources
 
 XTB_METHODS = ("gfn1", "gfn2")
@@ -21,14 +23,16 @@ class Level(BaseModel):
     """One level of theory.
 
     `method` is ``gfn1`` or ``gfn2`` (GFN-xTB, by tblite), ``hf``, ``mp2``, ``ccsd``, ``ccsd(t)``, or any density
-    functional that PySCF reads (``pbe``, ``b3lyp``, ...). All but GFN-xTB need a `basis`. Energies are of all
-    electrons: nothing is frozen.
+    functional that PySCF reads (``pbe``, ``b3lyp``, ...), or a double hybrid (`double_hybrids.DOUBLE_HYBRIDS`). All but
+    GFN-xTB need a `basis`. Energies are of all electrons: nothing is frozen.
 
     `conv_tol` is the energy change (hartree) at which the SCF has converged; `grid_level` is PySCF's integration grid
     (0 coarse .. 9); `density_fit` approximates the two-electron integrals, which is fast and changes energies by about
     0.1 meV per atom; `response_tol` is the relative error at which a polarizability has converged. `dispersion` is
-    ``d3bj``, ``d3zero`` or ``d4`` (needs pyscf-dispersion). `optimize_geometry` relaxes the molecule before anything
-    else: ``true`` at this level, or the name of another level of the ladder. `cost` is relative to the last level's;
+    ``d3bj``, ``d3zero`` or ``d4`` (needs pyscf-dispersion). `solvent` puts the molecule into an implicit one: a
+    name of `solvents.SOLVENTS`, or ``{dielectric: 10}``; correlation feels it through the orbitals alone.
+    `optimize_geometry` relaxes the molecule before anything else: ``true`` at this level, or the name of another level
+    of the ladder. `cost` is relative to the last level's;
     without it the cost is estimated. `max_cycle` limits the SCF (per try) and changes no converged answer.
     """
 
@@ -42,6 +46,7 @@ class Level(BaseModel):
     conv_tol: float = Field(default=1e-9, gt=0, le=1e-3)
     response_tol: float = Field(default=1e-4, gt=0, le=0.1)
     dispersion: Literal["d3bj", "d3zero", "d4"] | None = None
+    solvent: Solvent | None = None
     optimize_geometry: bool | str = False
     max_cycle: int = Field(default=100, ge=1)
     cost: float | None = Field(default=None, gt=0)
@@ -60,6 +65,8 @@ class Level(BaseModel):
             raise ValueError(f"{self.method} has its own basis and dispersion; remove basis, density_fit, dispersion")
         if not self.is_xtb and self.basis is None:
             raise ValueError(f"{self.method!r} needs a basis; add for example basis: def2-svp")
+        if self.dispersion and self.double_hybrid:
+            raise ValueError(f"PySCF has no dispersion for the double hybrid {self.method}; remove dispersion")
         if self.dispersion and self.is_correlated:
             raise ValueError(f"{self.method} includes dispersion; remove dispersion: {self.dispersion}")
         return self
@@ -71,32 +78,47 @@ class Level(BaseModel):
 
     @property
     def is_correlated(self) -> bool:
-        """True for the methods that add correlation to Hartree-Fock by wave functions."""
-        return self.method in CORRELATED_METHODS
+        """True for the methods that add correlation to a mean field by wave functions: double hybrids too."""
+        return self.method in CORRELATED_METHODS or self.double_hybrid is not None
 
     @property
     def is_dft(self) -> bool:
-        """True when `method` is a density functional."""
-        return not (self.is_xtb or self.is_correlated or self.method == "hf")
+        """True when `method` is a density functional: double hybrids too."""
+        return not (self.is_xtb or self.method in (*CORRELATED_METHODS, "hf"))
+
+    @property
+    def double_hybrid(self) -> DoubleHybrid | None:
+        """The double hybrid that `method` names, if it does."""
+        return double_hybrid(self.method)
+
+    @property
+    def functional(self) -> str:
+        """What PySCF is to solve self-consistently: ``hf``, or a functional (of a double hybrid the hybrid part)."""
+        if not self.is_dft:
+            return "hf"
+        return self.double_hybrid.functional if self.double_hybrid else self.method
 
     @property
     def label(self) -> str:
         """What a person calls the level: ``B3LYP-D3BJ/def2-svp``, ``GFN2-xTB``."""
+        medium = f" in {self.solvent.label}" if self.solvent else ""
         if self.is_xtb:
-            return f"{self.method.upper()}-xTB"
+            return f"{self.method.upper()}-xTB{medium}"
         dispersion = f"-{self.dispersion.upper()}" if self.dispersion else ""
-        return f"{'DF-' if self.density_fit else ''}{self.method.upper()}{dispersion}/{self.basis}"
+        return f"{'DF-' if self.density_fit else ''}{self.method.upper()}{dispersion}/{self.basis}{medium}"
 
     def theory(self) -> dict[str, Any]:
         """The settings that change an answer at a given geometry, as JSON data."""
+        medium = {"solvent": self.solvent.theory()} if self.solvent else {}
         if self.is_xtb:
-            return {"method": self.method}
+            return {"method": self.method, **medium}
         data: dict[str, Any] = {
             "method": self.method,
             "basis": self.basis,
             "density_fit": self.density_fit,
             "conv_tol": self.conv_tol,
             "response_tol": self.response_tol,
+            **medium,
         }
         if self.is_dft:
             data["grid_level"] = self.grid_level
@@ -111,7 +133,7 @@ class Level(BaseModel):
 
     def check_method(self) -> None:
         """Raise ValueError, with close matches, for a functional that PySCF doesn't have."""
-        if self.is_dft:
+        if self.is_dft and not self.double_hybrid:
             names.check_xc(self.method)
 
 
@@ -151,6 +173,44 @@ class GeometryOptions(BaseModel):
         return {"conformers": self.conformers, "force_field": self.force_field, "seed": self.seed}
 
 
+class Ensemble(BaseModel):
+    """Conformers instead of one conformer: every output becomes its mean over them at `temperature` (kelvin).
+
+    `conformers` ETKDGv3 trials are minimised by the force field and relaxed as the single one would be, and of those
+    which end in the same minimum one is kept. The weights are Boltzmann's, of the energies at the level that relaxed
+    them (without one, at the answering level). Those with the least weight, 1 % together, are not asked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    conformers: int = Field(default=20, ge=2, le=200)
+    temperature: float = Field(default=298.15, gt=0)
+
+
+class OracleGeometry(GeometryOptions):
+    """`GeometryOptions`, and what is done with a molecule that is relaxed at a level or has several conformers.
+
+    With `keep_bonds` a molecule whose bonds have changed by relaxation fails as `bonds.Rearranged`.
+    """
+
+    ensemble: Ensemble | None = None
+    keep_bonds: bool = True
+
+    @model_validator(mode="after")
+    def _ensemble_is_of_molecules(self) -> OracleGeometry:
+        if self.ensemble and not self.force_field:
+            raise ValueError(
+                "an ensemble is of molecules minimised by a force field; remove template or optimize: none"
+            )
+        return self
+
+    def protocol(self) -> dict[str, Any]:
+        """The settings that change coordinates, as JSON data."""
+        if self.ensemble is None:
+            return super().protocol()
+        return super().protocol() | {"conformers": 0, "ensemble": self.ensemble.model_dump()}
+
+
 class ChemistryOptions(BaseModel):
     """The options of a quantum-chemical oracle, as a campaign file gives them.
 
@@ -162,7 +222,7 @@ class ChemistryOptions(BaseModel):
 
     fidelities: Annotated[tuple[Level, ...], Field(min_length=1)]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)] = ("energy",)
-    geometry: GeometryOptions = GeometryOptions()
+    geometry: OracleGeometry = OracleGeometry()
     charge: int | None = None
     spin: int = Field(default=0, ge=0)
     resources: Resources = Resources()
@@ -190,10 +250,14 @@ class ChemistryOptions(BaseModel):
 
     def settings(self, level: Level) -> dict[str, Any]:
         """Everything that changes `level`'s answers, as JSON data: theory, geometry protocol, charge and spin."""
-        relaxing = self.relaxing_level(level)
+        geometry = self.geometry.protocol()
+        if relaxing := self.relaxing_level(level):
+            geometry["relaxed_at"] = relaxing.theory()
+            if self.geometry.template is None:
+                geometry["keep_bonds"] = self.geometry.keep_bonds
         return {
             **level.theory(),
-            "geometry": self.geometry.protocol() | ({"relaxed_at": relaxing.theory()} if relaxing else {}),
+            "geometry": geometry,
             "charge": self.charge,
             "spin": self.spin,
         }

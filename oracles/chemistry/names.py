@@ -8,6 +8,8 @@ import warnings
 from functools import cache
 from pathlib import PurePosixPath
 
+from theoros.oracles.chemistry.double_hybrids import DOUBLE_HYBRIDS
+
 _BASIS_NAME = re.compile(r"[A-Za-z0-9+*(),_ -]+")
 _XC_TEXT = re.compile(r"[A-Za-z0-9_+*.,:() -]+")
 
@@ -24,12 +26,15 @@ def check_basis(name: str) -> None:
 def check_xc(name: str) -> None:
     """Raise ValueError with close matches unless libxc, as PySCF reads it, knows the functional `name`.
 
-    Double hybrids are refused: PySCF would silently leave their perturbative part out.
+    Double hybrids are refused: PySCF would silently leave their perturbative part out. `double_hybrids` has some.
     """
     from pyscf.dft import libxc
 
     if _is_double_hybrid(name):
-        raise ValueError(f"{name!r} is a double hybrid, whose MP2 part this oracle doesn't add. Use a hybrid, or mp2.")
+        raise ValueError(
+            f"{name!r} is a double hybrid, whose MP2 part this oracle doesn't add. "
+            f"Those which it has are {', '.join(DOUBLE_HYBRIDS)}."
+        )
     try:
         if not _XC_TEXT.fullmatch(name):
             raise KeyError(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,19 +12,20 @@ import numpy as np
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from theoros.oracles.candidate import Candidate, content_hash
+from theoros.oracles.candidate import Candidate
 from theoros.oracles.chemistry import properties
+from theoros.oracles.chemistry.bonds import bonds_of, check_bonds
+from theoros.oracles.chemistry.conformers import boltzmann, distinct, ensemble, populated
 from theoros.oracles.chemistry.correlated import CorrelatedCalculation
 from theoros.oracles.chemistry.costs import relative_costs
-from theoros.oracles.chemistry.geometry import System, checked, fitting_space, relaxed, system_of
-from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, GeometryOptions, Level
+from theoros.oracles.chemistry.geometry import System, checked, fitting_space, system_of
+from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, Level, OracleGeometry
+from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, surface_of
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
 from theoros.oracles.chemistry.tblite_backend import XTBCalculation, check_tblite
-from theoros.oracles.contract import Answer, Fidelity, Quantity, fidelity_of
+from theoros.oracles.contract import Answer, Fidelity, Quantity, Value, fidelity_of
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.base import Space
-
-_KEPT_GEOMETRIES = 256
 
 
 class PySCFOracle:
@@ -50,7 +50,7 @@ class PySCFOracle:
         space: Space | None = None,
         outputs: Sequence[str] = ("energy",),
         fidelities: Sequence[Mapping[str, Any] | Level],
-        geometry: Mapping[str, Any] | GeometryOptions | None = None,
+        geometry: Mapping[str, Any] | OracleGeometry | None = None,
         charge: int | None = None,
         spin: int = 0,
         resources: Mapping[str, Any] | Resources | None = None,
@@ -66,7 +66,7 @@ class PySCFOracle:
             }
         )
         self._check_methods()
-        self.outputs: Mapping[str, Quantity] = properties.declared(options.outputs, options.fidelities, options.spin)
+        self.outputs: Mapping[str, Quantity] = properties.declared(options)
         self._check_relaxation()
         self.resources = options.resources
         self.space: Space = fitting_space(space, options.geometry)
@@ -76,53 +76,89 @@ class PySCFOracle:
             Fidelity(level.name, cost, options.settings(level), level.description or level.label)
             for level, cost in zip(options.fidelities, relative_costs(options), strict=True)
         )
-        self._relaxed: OrderedDict[str, System] = OrderedDict()
+        self._relaxer = Relaxer()
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
         """Answer `candidate` at the level `fidelity`.
 
         Raises KeyError for an unknown fidelity, InvalidCandidate (unreadable or unembeddable SMILES, overlapping atoms,
-        electrons that don't fit the spin, an element that the level lacks) and NotConverged.
+        electrons that don't fit the spin, an element that the level lacks), Rearranged and NotConverged.
         """
         level = self._levels[fidelity_of(self, fidelity).name]
         started = time.perf_counter()
         with self._threads():
-            system = self._geometry(candidate, level)
-            calculation = self._calculate(level)(system)
-            found = properties.values(self.options.outputs, system, calculation, self._calculate(level))
-            report = calculation.report()
-        details = {
-            "method": level.label,
-            **report,
-            "charge": system.charge,
-            "spin": system.spin,
-            "geometry": {"symbols": list(system.symbols), "positions": np.round(system.coordinates, 8).tolist()},
-            "seconds": time.perf_counter() - started,
-        }
-        return Answer(found, details)
+            if self.options.geometry.ensemble:
+                found, details = self._mean(candidate, level)
+            else:
+                found, details, _ = self._answer(candidate, level, self._geometry(candidate, level))
+        return Answer(found, {"method": level.label, **details, "seconds": time.perf_counter() - started})
 
     def system(self, candidate: Candidate) -> System:
         """The candidate's nuclei and electrons, before any relaxation at a level; raises InvalidCandidate."""
-        found = system_of(candidate, self.options.geometry)
-        charge = found.charge if self.options.charge is None else self.options.charge
-        return checked(replace(found, charge=charge, spin=self.options.spin))
+        return self._electrons(system_of(candidate, self.options.geometry))
 
-    def _geometry(self, candidate: Candidate, level: Level) -> System:
+    def _electrons(self, system: System) -> System:
+        charge = system.charge if self.options.charge is None else self.options.charge
+        return checked(replace(system, charge=charge, spin=self.options.spin))
+
+    def _answer(
+        self, candidate: Candidate, level: Level, system: System
+    ) -> tuple[dict[str, Value], dict[str, Any], float]:
+        """The outputs of one structure, details of how they came, and its energy (eV)."""
+        relaxing = self.options.relaxing_level(level)
+        calculate = self._calculate(level)
+        calculation = calculate(system)
+        relax = (lambda ion: self._relax(candidate, ion, relaxing).system) if relaxing else None
+        found = properties.values(self.options.outputs, system, calculation, calculate, relax)
+        details = {
+            **calculation.report(),
+            "charge": system.charge,
+            "spin": system.spin,
+            "geometry": {"symbols": list(system.symbols), "positions": np.round(system.coordinates, 8).tolist()},
+        }
+        return found, details, calculation.energy()
+
+    def _mean(self, candidate: Candidate, level: Level) -> tuple[dict[str, Value], dict[str, Any]]:
+        """The outputs' means over the conformers; the details are the most populated one's."""
+        minima = self._conformers(candidate, level)
+        temperature = self.options.geometry.ensemble.temperature if self.options.geometry.ensemble else 0.0
+        energies = [minimum.energy for minimum in minima]
+        if self.options.relaxing_level(level):
+            minima = [minima[i] for i in populated(boltzmann(energies, temperature))]
+            energies = [minimum.energy for minimum in minima]
+        answers = [self._answer(candidate, level, minimum.system) for minimum in minima]
+        if not self.options.relaxing_level(level):
+            energies = [energy for _, _, energy in answers]
+        weights = boltzmann(energies, temperature)
+        found: dict[str, Value] = {
+            name: float(weights @ [answer[0][name] for answer in answers]) for name in self.options.outputs
+        }
+        conformers = {"weights": weights.tolist(), "energies": energies}
+        return found, answers[int(weights.argmax())][1] | {"conformers": conformers}
+
+    def _conformers(self, candidate: Candidate, level: Level) -> list[Minimum]:
+        """The distinct conformers; those that no level relaxes have no energy yet (0)."""
+        geometry, smiles = self.options.geometry, str(candidate.data.get("smiles"))
+        count = geometry.ensemble.conformers if geometry.ensemble else 1
+        starts = [self._electrons(system) for system in ensemble(smiles, count, geometry.seed)]
         relaxing = self.options.relaxing_level(level)
         if relaxing is None:
-            return self.system(candidate)
-        key = content_hash([candidate.hash, relaxing.theory()])
-        if key not in self._relaxed:
-            calculate = self._calculate(relaxing)
+            return [Minimum(start, 0.0) for start in starts]
+        minima = [self._relax(candidate, start, relaxing) for start in starts]
+        order = distinct(smiles, [m.system for m in minima], [m.energy for m in minima])
+        return [minima[i] for i in order]
 
-            def surface(system: System) -> tuple[float, Any]:
-                calculation = calculate(checked(system))
-                return calculation.energy(), calculation.forces()
+    def _geometry(self, candidate: Candidate, level: Level) -> System:
+        start = self.system(candidate)
+        relaxing = self.options.relaxing_level(level)
+        return self._relax(candidate, start, relaxing).system if relaxing else start
 
-            self._relaxed[key] = relaxed(self.system(candidate), surface)
-            if len(self._relaxed) > _KEPT_GEOMETRIES:
-                self._relaxed.popitem(last=False)
-        return self._relaxed[key]
+    def _relax(self, candidate: Candidate, start: System, relaxing: Level) -> Minimum:
+        """The minimum that `start`, the candidate or an ion of it, relaxes into; NotConverged, Rearranged."""
+        found = self._relaxer(start, relaxing.theory(), surface_of(self._calculate(relaxing)))
+        if self.options.geometry.keep_bonds and "smiles" in candidate.data:
+            check_bonds(found.system, bonds_of(str(candidate.data["smiles"])), relaxing.label)
+        return found
 
     def _calculate(self, level: Level) -> Callable[[System], properties.Calculation]:
         if level.is_xtb:

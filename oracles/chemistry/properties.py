@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from theoros.oracles.chemistry.geometry import System, checked
-from theoros.oracles.chemistry.levels import Level
+from theoros.oracles.chemistry.levels import ChemistryOptions, Level
+from theoros.oracles.chemistry.scf import MeanFieldCalculation
 from theoros.oracles.contract import Quantity, Value
 from theoros.oracles.failures import InvalidCandidate
+
+#: Absolute potential (V) of the standard hydrogen electrode that goes with continuum solvents, which leave out the
+#: surface potential that is in IUPAC's 4.44: Kelly, Cramer and Truhlar, doi:10.1021/jp065403l; Isse and Gennaro,
+#: doi:10.1021/jp100402x.
+ABSOLUTE_SHE = 4.28
 
 OUTPUTS: dict[str, Quantity] = {
     "energy": Quantity("eV", (), "total energy"),
@@ -25,8 +33,22 @@ OUTPUTS: dict[str, Quantity] = {
     "polarizability_per_heavy_atom": Quantity("angstrom**3", (), "isotropic static polarizability over heavy atoms"),
     "ionization_potential": Quantity("eV", (), "vertical: energy of the cation minus that of the molecule (delta-SCF)"),
     "electron_affinity": Quantity("eV", (), "vertical: energy of the molecule minus that of the anion (delta-SCF)"),
+    "adiabatic_ionization_potential": Quantity("eV", (), "energy of the relaxed cation minus that of the molecule"),
+    "adiabatic_electron_affinity": Quantity("eV", (), "energy of the molecule minus that of the relaxed anion"),
+    "reduction_potential": Quantity(
+        "V", (), f"adiabatic electron affinity in the solvent minus {ABSOLUTE_SHE}: one electron, against the SHE"
+    ),
+    "singlet_triplet_gap": Quantity("eV", (), "vertical: energy of the lowest triplet minus that of the closed shell"),
+    "excitation_energy": Quantity("eV", (), "vertical: first singlet excitation (TDA)"),
+    "oscillator_strength": Quantity("", (), "of the first singlet excitation (TDA), with what is degenerate with it"),
+    "triplet_excitation_energy": Quantity("eV", (), "vertical: first triplet excitation (TDA)"),
+    "s1_t1_gap": Quantity("eV", (), "vertical: first singlet minus first triplet excitation (TDA)"),
     "forces": Quantity("eV/angstrom", ("atoms", 3), "minus the energy's gradient"),
 }
+
+#: Outputs of relaxed ions, and of excited states.
+ADIABATIC = frozenset({"adiabatic_ionization_potential", "adiabatic_electron_affinity", "reduction_potential"})
+EXCITED = frozenset({"excitation_energy", "oscillator_strength", "triplet_excitation_energy", "s1_t1_gap"})
 
 
 class MissingOutput(ValueError):
@@ -41,7 +63,12 @@ class MissingOutput(ValueError):
 
 
 class Calculation(Protocol):
-    """One system at one level; properties are computed when asked for, from one shared solution."""
+    """One system at one level; properties are computed when asked for, from one shared solution.
+
+    `electron_offset` is the energy (eV) by which the method is known to bind any electron too strongly.
+    """
+
+    electron_offset: float
 
     def energy(self) -> float:
         """Total energy in eV."""
@@ -68,85 +95,168 @@ class Calculation(Protocol):
         ...
 
 
-def declared(outputs: Sequence[str], levels: Sequence[Level], spin: int = 0) -> dict[str, Quantity]:
-    """The quantities called `outputs`; raises MissingOutput for one that is unknown or that some level can't give."""
+def declared(options: ChemistryOptions) -> dict[str, Quantity]:
+    """The quantities that `options` ask for; raises MissingOutput for one unknown, or that some level can't give."""
     import difflib
 
-    for name in outputs:
+    for name in options.outputs:
         if name not in OUTPUTS:
             close = difflib.get_close_matches(name, OUTPUTS, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(OUTPUTS)}."
             raise MissingOutput(f"no output is called {name!r}. {hint}")
-        for level in levels:
-            if name == "forces" and (reason := no_forces(level, spin)):
+        if options.geometry.ensemble and OUTPUTS[name].shape:
+            raise MissingOutput(f"an ensemble has no mean {name!r}: its conformers lie in different frames")
+        for level in options.fidelities:
+            if reason := missing(name, level, options):
                 raise MissingOutput(f"fidelity {level.name!r} can't give {name!r}: {reason}")
-    return {name: OUTPUTS[name] for name in outputs}
+    return {name: OUTPUTS[name] for name in options.outputs}
+
+
+def missing(name: str, level: Level, options: ChemistryOptions) -> str | None:
+    """Why `level` can't give the output `name`, with the mend; None where it can."""
+    if name == "forces":
+        return no_forces(level, options.spin)
+    if name in EXCITED:
+        return _no_excitations(level, options.spin)
+    if name == "singlet_triplet_gap" and options.spin not in (0, 2):
+        return "it is of molecules with an even number of electrons; set spin: 0"
+    if name == "reduction_potential" and level.solvent is None:
+        return "a potential is one in a solvent; add for example solvent: water to the level"
+    if name in ADIABATIC and options.relaxing_level(level) is None:
+        return "its ions are relaxed, and no level relaxes them; set optimize_geometry, or geometry.optimize: oracle"
+    return None
+
+
+def _no_excitations(level: Level, spin: int) -> str | None:
+    if level.is_xtb or level.is_correlated:
+        return "excitations are of Hartree-Fock and density functionals"
+    if spin:
+        return "excitations are of closed shells, where singlets and triplets are told apart; set spin: 0"
+    if level.solvent and level.solvent.refractive_index is None:
+        return "the solvent's electrons respond to an excitation; add solvent.refractive_index, or name the solvent"
+    return None
 
 
 def no_forces(level: Level, spin: int) -> str | None:
     """Why `level` gives no forces, with the mend; None where it does.
 
-    Both cases would run in PySCF 2.14 and return gradients that are wrong (its issues 3305 and 3425).
+    The first two would run in PySCF 2.14 and return gradients that are wrong (its issues 3305 and 3425).
     """
     if level.is_correlated and level.density_fit:
         return f"PySCF's density-fitted {level.method} gradients aren't those of its energy; set density_fit: false"
     if level.method == "ccsd(t)" and spin:
         return "PySCF's ccsd(t) gradients for unpaired electrons aren't those of its energy; use ccsd"
+    if level.double_hybrid:
+        return "PySCF has no gradients of double hybrids; use a hybrid"
+    if level.is_correlated and level.solvent:
+        return f"PySCF has no {level.method} gradients in a solvent; use a functional"
     return None
 
 
 def values(
-    outputs: Sequence[str], system: System, calculation: Calculation, calculate: Callable[[System], Calculation]
-) -> Mapping[str, Value]:
-    """Compute `outputs` of `system` from its `calculation`; `calculate` starts those of the ions."""
-    found: dict[str, Value] = {}
-    for name in outputs:
-        found[name] = _value(name, system, calculation, calculate, found)
-    return {name: found[name] for name in outputs}
-
-
-def _value(
-    name: str,
+    outputs: Sequence[str],
     system: System,
     calculation: Calculation,
     calculate: Callable[[System], Calculation],
-    cache: dict[str, Value],
-) -> Value:
-    match name:
-        case "energy":
-            return calculation.energy()
-        case "dipole":
-            return float(np.linalg.norm(calculation.dipole()))
-        case "dipole_vector":
-            return calculation.dipole()
-        case "homo":
-            return calculation.frontier()[0]
-        case "lumo":
-            return calculation.frontier()[1]
-        case "gap":
-            homo, lumo = calculation.frontier()
-            return lumo - homo
-        case "polarizability" | "polarizability_tensor" | "polarizability_per_heavy_atom":
-            return _polarizability(name, system, calculation, cache)
-        case "ionization_potential":
-            return calculate(checked(system.ion(+1))).energy() - calculation.energy()
-        case "electron_affinity":
-            return calculation.energy() - calculate(checked(system.ion(-1))).energy()
-        case "forces":
-            return calculation.forces()
-        case _:
-            raise MissingOutput(f"no output is called {name!r}")
+    relax: Callable[[System], System] | None = None,
+) -> dict[str, Value]:
+    """Compute `outputs` of `system` from its `calculation`; `calculate` and `relax` are for its ions."""
+    subject = Subject(system, calculation, calculate, relax)
+    return {name: subject.value(name) for name in outputs}
 
 
-def _polarizability(name: str, system: System, calculation: Calculation, cache: dict[str, Value]) -> Value:
-    if "_tensor" not in cache:
-        cache["_tensor"] = calculation.polarizability()
-    tensor = np.asarray(cache["_tensor"])
-    isotropic = float(np.trace(tensor)) / 3
-    if name == "polarizability_tensor":
-        return tensor
-    if name == "polarizability":
-        return isotropic
-    if system.heavy_atoms == 0:
-        raise InvalidCandidate("the molecule has no heavy atom to divide its polarizability by")
-    return isotropic / system.heavy_atoms
+@dataclass
+class Subject:
+    """A system and what has been computed of it; each energy, of ions too, is computed once."""
+
+    system: System
+    calculation: Calculation
+    calculate: Callable[[System], Calculation]
+    relax: Callable[[System], System] | None
+
+    def value(self, name: str) -> Value:
+        """The output called `name`, in the unit and shape of `OUTPUTS`."""
+        calculation = self.calculation
+        match name:
+            case "energy":
+                return calculation.energy()
+            case "dipole":
+                return float(np.linalg.norm(calculation.dipole()))
+            case "dipole_vector":
+                return calculation.dipole()
+            case "homo":
+                return calculation.frontier()[0]
+            case "lumo":
+                return calculation.frontier()[1]
+            case "gap":
+                homo, lumo = calculation.frontier()
+                return lumo - homo
+            case "polarizability" | "polarizability_tensor" | "polarizability_per_heavy_atom":
+                return self._polarizability(name)
+            case "forces":
+                return calculation.forces()
+            case _:
+                return self._difference(name)
+
+    def _difference(self, name: str) -> float:
+        """The outputs that compare two states."""
+        match name:
+            case "ionization_potential":
+                return self._vertical(+1) - self.calculation.energy()
+            case "electron_affinity":
+                return self.calculation.energy() - self._vertical(-1)
+            case "adiabatic_ionization_potential":
+                return self._adiabatic(+1) - self.calculation.energy()
+            case "adiabatic_electron_affinity":
+                return self._anion_is_below
+            case "reduction_potential":
+                return self._anion_is_below - self.calculation.electron_offset - ABSOLUTE_SHE
+            case "singlet_triplet_gap":
+                return self._with_spin(2) - self._with_spin(0)
+            case "excitation_energy":
+                return self._mean_field.singlet.energy
+            case "oscillator_strength":
+                return self._mean_field.singlet.oscillator_strength
+            case "triplet_excitation_energy":
+                return self._mean_field.triplet.energy
+            case "s1_t1_gap":
+                return self._mean_field.singlet.energy - self._mean_field.triplet.energy
+            case _:
+                raise MissingOutput(f"no output is called {name!r}")
+
+    @property
+    def _mean_field(self) -> MeanFieldCalculation:
+        if not isinstance(self.calculation, MeanFieldCalculation):
+            raise MissingOutput("excitations are of Hartree-Fock and density functionals")
+        return self.calculation
+
+    @cached_property
+    def _anion_is_below(self) -> float:
+        return self.calculation.energy() - self._adiabatic(-1)
+
+    def _vertical(self, change: int) -> float:
+        return self.calculate(checked(self.system.ion(change))).energy()
+
+    def _adiabatic(self, change: int) -> float:
+        if self.relax is None:
+            raise MissingOutput("no level relaxes the ions")
+        return self.calculate(self.relax(checked(self.system.ion(change)))).energy()
+
+    def _with_spin(self, spin: int) -> float:
+        if spin == self.system.spin:
+            return self.calculation.energy()
+        return self.calculate(checked(replace(self.system, spin=spin))).energy()
+
+    @cached_property
+    def _tensor(self) -> NDArray[np.float64]:
+        return self.calculation.polarizability()
+
+    def _polarizability(self, name: str) -> Value:
+        if name == "polarizability_tensor":
+            return self._tensor
+        isotropic = float(np.trace(self._tensor)) / 3
+        if name == "polarizability":
+            return isotropic
+        if self.system.heavy_atoms == 0:
+            raise InvalidCandidate("the molecule has no heavy atom to divide its polarizability by")
+        return isotropic / self.system.heavy_atoms

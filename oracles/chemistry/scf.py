@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.oracles.chemistry import response
+from theoros.oracles.chemistry.excitations import Excitation, first_excitation
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
 from theoros.oracles.chemistry.names import has_exact_exchange
@@ -78,7 +79,7 @@ def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np
     mol = molecule(system, str(level.basis), machine)
     restricted = system.spin == 0
     if level.is_dft:
-        mf = dft.RKS(mol, xc=level.method) if restricted else dft.UKS(mol, xc=level.method)
+        mf = dft.RKS(mol, xc=level.functional) if restricted else dft.UKS(mol, xc=level.functional)
         mf.grids.level = level.grid_level
     else:
         mf = scf.RHF(mol) if restricted else scf.UHF(mol)
@@ -89,6 +90,10 @@ def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np
         mf = mf.density_fit(auxbasis=_fitting_basis(level))
         if not machine.gpu:
             mf.with_df.build()  # else PySCF computes the integrals of a pure functional anew in every cycle
+    if level.solvent:
+        mf = mf.PCM()
+        mf.with_solvent.method, mf.with_solvent.eps = "C-PCM", level.solvent.dielectric
+        mf.with_solvent.equilibrium_solvation = True  # the static response is the whole solvent's; TDA sets its own
     if field is not None:
         core = mf.get_hcore() + np.einsum("x,xpq->pq", field, mol.intor_symmetric("int1e_r", comp=3))
         mf.get_hcore = lambda *_: core
@@ -102,7 +107,9 @@ def _fitting_basis(level: Level) -> str | None:
     """
     if not str(level.basis).startswith(("def2", "ma-def2")):
         return None
-    return "def2-universal-jkfit" if not level.is_dft or has_exact_exchange(level.method) else "def2-universal-jfit"
+    return (
+        "def2-universal-jkfit" if has_exact_exchange(level.functional) or level.is_correlated else "def2-universal-jfit"
+    )
 
 
 def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
@@ -170,6 +177,8 @@ def _settings(mf: Any, **values: Any) -> Iterator[None]:
 class MeanFieldCalculation:
     """Properties of one system at a Hartree-Fock or density-functional level; one SCF serves them all."""
 
+    electron_offset: float = 0.0
+
     def __init__(self, system: System, level: Level, machine: Machine) -> None:
         self.system, self.level, self.machine = system, level, machine
 
@@ -197,6 +206,16 @@ class MeanFieldCalculation:
     def polarizability(self) -> NDArray[np.float64]:
         """Static polarizability in angstrom^3, shape (3, 3), by coupled-perturbed equations."""
         return response.polarizability(self.solved, self.level.response_tol) * CUBIC_BOHR
+
+    @cached_property
+    def singlet(self) -> Excitation:
+        """The first singlet excitation."""
+        return first_excitation(self.solved, singlet=True, solvent=self.level.solvent)
+
+    @cached_property
+    def triplet(self) -> Excitation:
+        """The first triplet excitation."""
+        return first_excitation(self.solved, singlet=False, solvent=self.level.solvent)
 
     def forces(self) -> NDArray[np.float64]:
         """Forces in eV/angstrom, shape (atoms, 3), by analytic gradients."""

@@ -20,6 +20,9 @@ from theoros.oracles.chemistry.scf import about_nuclei
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
+#: GFN-xTB binds an electron too strongly by about this (eV), to the neutral molecule as to its cation: the empirical
+#: shift of the xtb program. Source: Asgeirsson, Bauer and Grimme, doi:10.1039/C7SC00601B.
+ELECTRON_OFFSET = 4.8455
 _METHODS = {"gfn1": "GFN1-xTB", "gfn2": "GFN2-xTB"}
 #: tblite's accuracy factor: a tenth of the default thresholds, so that finite differences are smooth.
 _ACCURACY = 0.1
@@ -36,6 +39,8 @@ def check_tblite() -> None:
 
 class XTBCalculation:
     """Properties of one system at a GFN-xTB level."""
+
+    electron_offset: float = ELECTRON_OFFSET
 
     def __init__(self, system: System, level: Level) -> None:
         self.system, self.level = system, level
@@ -94,6 +99,11 @@ class XTBCalculation:
             calculator.set("verbosity", 0)
             calculator.set("accuracy", _ACCURACY)
             calculator.set("max-iter", self.level.max_cycle)
+            if solvent := self.level.solvent:
+                model = (
+                    ("alpb-solvation", solvent.name) if solvent.name else ("ddX-solvation", solvent.dielectric, "cosmo")
+                )
+                calculator.add(*model)
             if field is not None:
                 calculator.add("electric-field", library.ffi.new("double[3]", [float(f) for f in field]))
             return calculator.singlepoint()

@@ -25,28 +25,48 @@ SYMBOLS = frozenset(
     )
 )
 
+#: Longer texts (characters) are refused unread: the time for canonical SMILES grows with the square of their length.
+LONGEST_SMILES = 1000
+#: So much of a text (characters) stands in an error: whoever reads it can tell which one it was.
+_SHOWN = 100
+
 
 def read_smiles(text: Any) -> tuple[Any, str]:
-    """Parse and sanitise; return the RDKit molecule and its canonical SMILES (stereo marks kept).
+    """Parse and sanitise; return the RDKit molecule and its canonical SMILES (stereo marks kept, atom numbers not).
 
-    Raises InvalidCandidate for text that is no SMILES and for molecules whose valences are impossible.
+    Raises InvalidCandidate for text that is no SMILES, or a very long one, and for molecules whose valences are
+    impossible.
     """
     from rdkit import Chem, rdBase
 
     if not isinstance(text, str) or not text.strip():
-        raise InvalidCandidate(f"{text!r} is not a SMILES")
+        raise InvalidCandidate(f"{_shown(text)} is not a SMILES")
+    written = text.strip()
+    if len(written) > LONGEST_SMILES:
+        raise InvalidCandidate(f"{_shown(text)} has {len(written)} characters, and a SMILES {LONGEST_SMILES} at most")
+    if not (written.isascii() and written.isprintable()):  # RDKit would pass over some, and stop reading at others
+        raise InvalidCandidate(f"{_shown(text)} is not a valid SMILES: it holds characters that no SMILES has")
     with rdBase.BlockLogs():
-        molecule: Any = Chem.MolFromSmiles(text.strip())
+        molecule: Any = Chem.MolFromSmiles(written)
         if molecule is None:
-            readable = Chem.MolFromSmiles(text.strip(), sanitize=False) is not None
+            readable = Chem.MolFromSmiles(written, sanitize=False) is not None
             reason = "its valences or rings are impossible" if readable else "it can't be read"
-            raise InvalidCandidate(f"{text!r} is not a valid SMILES: {reason}")
+            raise InvalidCandidate(f"{_shown(text)} is not a valid SMILES: {reason}")
+        if ":" in written:
+            for atom in molecule.GetAtoms():  # numbers of atoms are notes on a drawing, and make no other molecule
+                atom.SetAtomMapNum(0)
         # A second round makes the text a fixed point: what it reads as writes itself again.
         canonical = Chem.MolToSmiles(molecule)
-        again: Any = Chem.MolFromSmiles(canonical)
+        again: Any = Chem.MolFromSmiles(canonical) if len(canonical) <= LONGEST_SMILES else None
     if again is None:
-        raise InvalidCandidate(f"{text!r} has no canonical form: RDKit can't read its own {canonical!r}")
+        raise InvalidCandidate(f"{_shown(text)} has no canonical form: RDKit can't read its own {_shown(canonical)}")
     return again, str(Chem.MolToSmiles(again))
+
+
+def _shown(text: Any) -> str:
+    """`text` as an error shows it: in ASCII, and cut."""
+    full = ascii(text)
+    return full if len(full) <= _SHOWN else f"{full[:_SHOWN]}..."
 
 
 @dataclass(frozen=True, init=False)
@@ -121,7 +141,8 @@ class Molecules:
             Chem.RemoveStereochemistry(molecule)
             molecule, canonical = read_smiles(Chem.MolToSmiles(molecule))
         if problem := self._problem(molecule):
-            raise InvalidCandidate(f"{canonical} is not in the space: {problem}")
+            name = canonical if len(canonical) <= _SHOWN else f"{canonical[:_SHOWN]}..."
+            raise InvalidCandidate(f"{name} is not in the space: {problem}")
         return Candidate("molecule", {"smiles": canonical})
 
     def check(self, candidate: Candidate) -> None:
@@ -167,6 +188,7 @@ class Molecules:
             return f"it has {count} heavy atoms, allowed are {low}..{high}"
         return (
             _atom_problem(molecule, self.elements)
+            or _bond_problem(molecule)
             or self._ring_problem(molecule)
             or self._forbidden(molecule)
             or (self._alert(molecule) if self.alerts else None)
@@ -221,7 +243,7 @@ def _smiles_of(data: Any) -> Any:
         data = data.data
     if isinstance(data, Mapping):
         if set(data) != {"smiles"}:
-            raise InvalidCandidate(f"{data!r} is not a molecule; give a SMILES or {{'smiles': ...}}")
+            raise InvalidCandidate(f"{_shown(data)} is not a molecule; give a SMILES or {{'smiles': ...}}")
         return data["smiles"]
     return data
 
@@ -245,6 +267,16 @@ def _atom_problem(molecule: Any, elements: tuple[str, ...]) -> str | None:
         return f"its net charge is {net_charge:+d}"
     if len(_fragments(molecule)) > 1:
         return "it consists of several fragments"
+    return None
+
+
+def _bond_problem(molecule: Any) -> str | None:
+    """Bonds that no valence explains: dative, quadruple, of order zero, ..."""
+    from rdkit.Chem import BondType
+
+    known = {BondType.SINGLE, BondType.DOUBLE, BondType.TRIPLE, BondType.AROMATIC}
+    if any(bond.GetBondType() not in known for bond in molecule.GetBonds()):
+        return "it has a bond that is neither single, double, triple nor aromatic"
     return None
 
 

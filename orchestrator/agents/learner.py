@@ -55,6 +55,7 @@ class Learner(Agent):
         self._learned: frozenset[int] = frozenset()
         self._last_seconds = 0.0
         self._last_error: float | None = None
+        self._dropped: set[str] = set()  # levels of which it was told that they are no longer asked
 
     async def on(self, message: Started | EvaluationEnded) -> None:
         """Learn what is new."""
@@ -119,6 +120,9 @@ class Learner(Agent):
         await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))
         if report.fell_back:
             self.bus.publish(Notice("fit_failed", report.message))
+        for level in report.dropped.keys() - self._dropped:
+            self._dropped.add(level)
+            self.bus.publish(Notice("level_dropped", report.dropped[level]))
         self._tell(reached)
 
     def _tell(self, reached: int) -> None:

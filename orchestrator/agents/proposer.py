@@ -9,6 +9,7 @@ from ray.exceptions import RayTaskError
 
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import Notice, ProposalsReady, ProposalsWanted
+from theoros.orchestrator.gates import card_of
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -41,4 +42,6 @@ class Proposer(Agent):
             reason = str(error).strip().splitlines()[-1]
             self.bus.publish(Notice("proposing_failed", f"proposing failed, so plain candidates are taken: {reason}"))
             proposals = await self._decider.propose(ledger.asked, None, *arguments)
+        if self._plan.gates is not None and (counts := await self._decider.turned_away()):
+            await self._db.keep_card(card_of(counts))
         self.bus.publish(ProposalsReady(message, tuple(proposals), time.perf_counter() - started))

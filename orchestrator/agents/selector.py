@@ -148,7 +148,7 @@ class Selector(Agent):
         if new := tuple(e for e in evaluations if e.sequence >= wanted.sequence):
             self.bus.publish(Decided(new))
         else:
-            self.bus.publish(Exhausted("no candidate is left that has not been asked"))
+            self.bus.publish(Exhausted(self._plan.exhausted))
 
     async def _reconsider(self) -> None:
         """Hold the decisions that wait against a new model, and take back those that it would not make again."""

@@ -1,4 +1,4 @@
-"""``theoros status | show | top | plot``: reading what the database holds. None of them needs the oracle."""
+"""``theoros status | show | top | plot | report``: reading what the database holds. None of them needs the oracle."""
 
 from __future__ import annotations
 
@@ -54,3 +54,12 @@ def plot(name: Name, database: Database = DEFAULT_DATABASE, results: Results = D
     with Store(database, read_only=True, create=False) as store:
         for path in plot_campaign(store, name, results / name):
             print(path)
+
+
+def report(name: Name, database: Database = DEFAULT_DATABASE, results: Results = DEFAULT_RESULTS) -> None:
+    """Write the page of a campaign over molecules: the best, a map, proposers, gates, and where the best come from."""
+    from theoros.db import Store
+    from theoros.orchestrator.report.page import PAGE, write_page
+
+    with Store(database, read_only=True, create=False) as store:
+        print(write_page(store, name, results / name / PAGE))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ def canvas(rows: int, columns: int, width: float, height: float) -> tuple[Any, l
     return figure, list(panels.flat)
 
 
+def plain(text: str) -> str:
+    """Text of any origin for a figure, in which dollars are no formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: Any, path: Path) -> Path:
     """Write the figure to `path` and let go of it."""
     from matplotlib import pyplot
@@ -26,3 +32,13 @@ def save(figure: Any, path: Path) -> Path:
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
     return path
+
+
+def as_png(figure: Any) -> bytes:
+    """The figure as a PNG that a page can hold, and let go of it."""
+    from matplotlib import pyplot
+
+    target = io.BytesIO()
+    figure.savefig(target, dpi=100, format="png")
+    pyplot.close(figure)
+    return target.getvalue()

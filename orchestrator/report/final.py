@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from theoros.db import Store, overview
+from theoros.db import Store
 from theoros.orchestrator.report.best import best_labels, scorecard
-from theoros.orchestrator.report.hypervolume import hypervolume_so_far, reference
 from theoros.orchestrator.report.plots import controls_of, plot_campaign
+from theoros.orchestrator.report.sentences import compare, model_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def print_report(campaign: Campaign, console: Console, results: Path) -> None:
-    """Print a campaign's ending; plots go to ``results/NAME``."""
+    """Print a campaign's ending; plots, and the page of a campaign over molecules, go to ``results/NAME``."""
+    from theoros.orchestrator.report.page import PAGE, has_page, write_page
+
     store, name = campaign.store, campaign.name
     card = scorecard(store, name)
     if card.goal == "optimize":
@@ -32,6 +34,9 @@ def print_report(campaign: Campaign, console: Console, results: Path) -> None:
     if store.progress(name, card.cost_table).total("done"):
         for path in plot_campaign(store, name, results / name):
             console.print(f"plot: {path}", highlight=False, soft_wrap=True)
+        if has_page(store, name):
+            path = write_page(store, name, results / name / PAGE)
+            console.print(f"report: {path}", highlight=False, soft_wrap=True)
     database = "" if store.url.endswith("/theoros.db") else f" --database {store.safe_url.removeprefix('sqlite:///')}"
     state = store.campaign(name).state
     following = f"theoros top {name}" if state == "finished" else f"theoros resume {name}"
@@ -80,37 +85,7 @@ def _cell(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def compare(store: Store, campaign: str, control: str) -> str:
-    """One sentence: what the control found at the same cost, and when the campaign had found as good."""
-    card = scorecard(store, campaign)
-    own, other = (store.label_records(name) for name in (campaign, control))
-    if card.several:
-        start = reference(card, [*own, *other])
-        ours, theirs = (hypervolume_so_far(card, labels, start) for labels in (own, other))
-    else:
-        ours, theirs = ([x for x in card.best_so_far(labels) if x == x] for labels in (own, other))
-    if not ours or not theirs:
-        return f"{control} found nothing feasible."
-    what = "hypervolume" if card.several else "best"
-    unit = "" if card.several else f" {card.units.get(card.objective.output, '')}".rstrip()
-    worse = (lambda x: x < theirs[-1]) if card.several else (lambda x: card.objective.better(theirs[-1], x))
-    reached = next((i for i, x in enumerate(ours, start=1) if not worse(x)), None)
-    text = (
-        f"{control}: {what} {theirs[-1]:.5g}{unit} in {len(theirs)} labels; "
-        f"{campaign}: {ours[-1]:.5g}{unit} in {len(ours)}"
-    )
-    return text + (f", and as good as the control's best after {reached}." if reached else ".")
-
-
 def print_model(console: Console, store: Store, campaign: str) -> None:
     """The last model version's error and calibration on labels that it had not seen."""
-    version, card = overview.last_model(store, campaign), scorecard(store, campaign)
-    scores = {s.metric: s for s in version.scores if s.output == card.objectives[0].output} if version else {}
-    if "rmse" in scores:
-        n, unit = scores["rmse"].n, card.units.get(card.objectives[0].output, "")
-        console.print(
-            f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
-            f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals",
-            highlight=False,
-            soft_wrap=True,
-        )
+    if told := model_sentence(store, campaign):
+        console.print(told, highlight=False, soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +12,15 @@ import numpy as np
 from theoros.db import Store, overview
 from theoros.models.pareto import non_dominated
 from theoros.orchestrator.report.best import scorecard
+from theoros.orchestrator.report.canvas import canvas, plain, save
 from theoros.orchestrator.report.hypervolume import hypervolume_so_far, reference
 from theoros.orchestrator.scorecard import Scorecard
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Panels of a front at most: all pairs of four objectives.
+MOST_PAIRS = 6
 
 
 def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
@@ -22,25 +28,27 @@ def plot_campaign(store: Store, campaign: str, folder: Path) -> list[Path]:
 
     ``progress.png`` (best so far, or the hypervolume, over cost, controls beside it), ``predictions.png`` (predicted
     against observed, each predicted before its label was seen) and ``calibration.png``; for molecules
-    ``molecules.png``, the best ones drawn; for several objectives ``front.png``, the first two of them.
+    ``molecules.png``, the best ones drawn; for several objectives ``front.png``, each two of them.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_progress(store, campaign, folder / "progress.png")]
-    checks = store.checks(campaign)
-    card = scorecard(store, campaign)
-    own = checks[checks["output"] == card.objectives[0].output] if len(checks) else checks
-    if len(own) >= 3:
-        mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
-        paths.append(_predictions(card, own, folder / "predictions.png"))
-        paths.append(_calibration(mean, std, observed, folder / "calibration.png"))
-    if card.several:
-        paths.append(_front(store, campaign, card, folder / "front.png"))
+    paths = [save(figure, folder / f"{name}.png") for name, figure in figures(store, campaign)]
     if (grid := _molecules(store, campaign, folder / "molecules.png")) is not None:
         paths.append(grid)
     return paths
+
+
+def figures(store: Store, campaign: str) -> Iterator[tuple[str, Any]]:
+    """The figures of `plot_campaign`, by the names of their files without suffix."""
+    card = scorecard(store, campaign)
+    yield "progress", _progress(store, campaign)
+    checks = store.checks(campaign)
+    own = checks[checks["output"] == card.objectives[0].output] if len(checks) else checks
+    if len(own) >= 3:
+        mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
+        yield "predictions", _predictions(card, own)
+        yield "calibration", _calibration(mean, std, observed)
+    if card.several:
+        yield "front", _front(store, campaign, card)
 
 
 def controls_of(store: Store, campaign: str) -> list[str]:
@@ -48,25 +56,9 @@ def controls_of(store: Store, campaign: str) -> list[str]:
     return [record.name for record in store.campaigns() if record.control_of == campaign]
 
 
-def _figure(width: float = 6.0, height: float = 4.2) -> tuple[Any, Any]:
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
-    axes.grid(alpha=0.3)
-    return figure, axes
-
-
-def _save(figure: Any, path: Path) -> Path:
-    from matplotlib import pyplot
-
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
-    return path
-
-
-def _progress(store: Store, campaign: str, path: Path) -> Path:
+def _progress(store: Store, campaign: str) -> Any:
     card = scorecard(store, campaign)
-    figure, axes = _figure()
+    figure, (axes,) = canvas(1, 1, 6.0, 4.2)
     names = (campaign, *controls_of(store, campaign))
     found = {name: store.label_records(name) for name in names}
     start = reference(card, [label for labels in found.values() for label in labels]) if card.several else None
@@ -85,9 +77,10 @@ def _progress(store: Store, campaign: str, path: Path) -> Path:
     axes.set_xlabel(f"cost (labels at {card.target!r})" if card.goal != "learn" else "labels")
     objective = card.objective.output
     best = "hypervolume" if card.several else f"best {card.name_of(objective)}"
-    axes.set_ylabel(best if card.goal != "learn" else f"error of {objective}")
-    axes.legend()
-    return _save(figure, path)
+    axes.set_ylabel(plain(best if card.goal != "learn" else f"error of {objective}"))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    return figure
 
 
 def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
@@ -97,55 +90,60 @@ def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
         axes.plot(*zip(*points, strict=True), label=name)
 
 
-def _front(store: Store, campaign: str, card: Scorecard, path: Path) -> Path:
-    """All labels by the first two objectives, and those that no other is better than (in all objectives)."""
+def _front(store: Store, campaign: str, card: Scorecard) -> Any:
+    """All labels by each two objectives, and those that no other is better than (in all objectives)."""
     labels = [label for label in store.label_records(campaign) if card.utilities(label) is not None]
-    x, y = (
-        np.array([float(label.values[goal.output]) for label in labels], dtype=np.float64)
-        for goal in card.objectives[:2]
-    )
+    outputs = [goal.output for goal in card.objectives]
+    values = {output: np.array([float(label.values[output]) for label in labels]) for output in outputs}
     kept = np.array([card.feasible(label) for label in labels], dtype=bool)
     best = np.zeros(len(labels), dtype=bool)
     if kept.any():
         best[kept] = non_dominated(np.array([card.utilities(label) for label in labels])[kept])
-    figure, axes = _figure(5.2, 4.4)
-    if not kept.all():
-        axes.scatter(x[~kept], y[~kept], s=14, c="0.8", label="not feasible")
-    axes.scatter(x[kept & ~best], y[kept & ~best], s=16, c="tab:blue", alpha=0.6, label="feasible")
-    axes.scatter(x[best], y[best], s=36, c="tab:red", label="front")
-    axes.set_xlabel(card.name_of(card.objectives[0].output))
-    axes.set_ylabel(card.name_of(card.objectives[1].output))
-    axes.legend()
-    return _save(figure, path)
+    pairs = list(combinations(outputs, 2))[:MOST_PAIRS]
+    columns = min(3, len(pairs))
+    rows = -(-len(pairs) // columns)
+    figure, panels = canvas(rows, columns, 5.2 if columns == 1 else 4.0 * columns, 4.4 if rows == 1 else 3.6 * rows)
+    for axes, (first, second) in zip(panels, pairs, strict=False):
+        x, y = values[first], values[second]
+        if not kept.all():
+            axes.scatter(x[~kept], y[~kept], s=14, c="0.8", label="not feasible")
+        axes.scatter(x[kept & ~best], y[kept & ~best], s=16, c="tab:blue", alpha=0.6, label="feasible")
+        axes.scatter(x[best], y[best], s=36, c="tab:red", label="front")
+        axes.set_xlabel(plain(card.name_of(first)))
+        axes.set_ylabel(plain(card.name_of(second)))
+    for axes in panels[len(pairs) :]:
+        axes.set_visible(False)
+    panels[0].legend()
+    return figure
 
 
-def _predictions(card: Scorecard, checks: pd.DataFrame, path: Path) -> Path:
-    figure, axes = _figure(4.6, 4.4)
+def _predictions(card: Scorecard, checks: pd.DataFrame) -> Any:
+    figure, (axes,) = canvas(1, 1, 4.6, 4.4)
     for fidelity, own in checks.groupby("fidelity"):
         axes.errorbar(
             own["observed"], own["mean"], yerr=1.645 * own["std"], fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity
         )
     ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
     axes.plot(ends, ends, "k--", lw=1)
-    axes.set_xlabel(f"observed {card.name_of(card.objectives[0].output)}")
+    axes.set_xlabel(plain(f"observed {card.name_of(card.objectives[0].output)}"))
     axes.set_ylabel("predicted before it was seen (90 % interval)")
     if len(card.fidelities) > 1:
         axes.legend()
-    return _save(figure, path)
+    return figure
 
 
-def _calibration(mean: Any, std: Any, observed: Any, path: Path) -> Path:
+def _calibration(mean: Any, std: Any, observed: Any) -> Any:
     from scipy.stats import norm
 
     levels = np.linspace(0.02, 0.98, 49)
     z = np.abs(observed - mean) / np.maximum(std, 1e-300)
     coverage = [(z <= norm.ppf(0.5 + level / 2)).mean() for level in levels]
-    figure, axes = _figure(4.6, 4.4)
+    figure, (axes,) = canvas(1, 1, 4.6, 4.4)
     axes.plot([0, 1], [0, 1], "k--", lw=1)
     axes.plot(levels, coverage, lw=2)
     axes.set_xlabel("expected share inside the interval")
     axes.set_ylabel(f"observed share (n = {len(z)})")
-    return _save(figure, path)
+    return figure
 
 
 def _molecules(store: Store, campaign: str, path: Path, n: int = 12) -> Path | None:

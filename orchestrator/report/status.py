@@ -10,6 +10,7 @@ from rich.console import Console
 from theoros.db import Store, overview
 from theoros.db.pulse import Pulse
 from theoros.db.records import Progress
+from theoros.orchestrator.gates import gate_counts
 from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.report.console import headed
 from theoros.orchestrator.report.final import print_model
@@ -81,6 +82,9 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     for failure, n in sorted(pulse.failures.items(), key=lambda item: -item[1])[:5]:
         example = pulse.examples.get(failure, "").partition("\n")[0]
         lines.append(f"failed {n} x {failure}" + (f", lately: {example}" if example else ""))
+    for gate, reasons in gate_counts(store, name).items():
+        most = ", ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:3])
+        lines.append(f"gate {gate} turned away {sum(reasons.values())}: {most}")
     for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
     print_model(console, store, name)

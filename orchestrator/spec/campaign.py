@@ -132,12 +132,32 @@ def _as_names(value: Any) -> Any:
     return names
 
 
+def _as_gates(value: Any) -> Any:
+    """Names and single ``name: setting`` pairs, from a list of these, a mapping of settings, or one name."""
+    if isinstance(value, dict):  # ``embed: true`` and ``embed:`` name a gate without a setting
+        value = [name if setting in (None, True) else {name: setting} for name, setting in value.items()]
+    listed = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    names: list[str] = []
+    for i, item in enumerate(listed):
+        found = list(item) if isinstance(item, dict) else [item]
+        if len(found) != 1 or not isinstance(found[0], str) or not found[0]:
+            raise ValueError(
+                f"number {i + 1}, {item!r}, is no gate; write a name, or one name with its setting, for example "
+                "'gates: [charges, alerts: brenk]'"
+            )
+        names += found
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the gate {twice[0]!r} is named twice; name each once")
+    return tuple(listed)
+
+
 class CampaignSpec(_Frozen):
     """A question, a budget, and the rest of what a campaign needs; the YAML file and Python say the same thing.
 
     `space` is left out where the oracle has its own. `surrogate`, `acquisition` and `proposers` are chosen for the
     space and the goal unless they are named. `learn_from` (``learn from`` in the file) names campaigns of the same
-    database that asked a similar question.
+    database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in their
+    order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`).
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -151,6 +171,7 @@ class CampaignSpec(_Frozen):
     stop: StopRules = StopRules()
     initial: int | None = Field(default=None, ge=1)
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(default=(), alias="learn from")
+    gates: Annotated[tuple[Any, ...], BeforeValidator(_as_gates)] = ()
     surrogate: str = "auto"
     acquisition: str = "auto"
     proposers: tuple[str, ...] = ()
@@ -164,6 +185,8 @@ class CampaignSpec(_Frozen):
         data = self.model_dump(mode="json", by_alias=True)
         if not self.learn_from:  # campaigns that were stored before there was such a field are the same
             del data["learn from"]
+        if not self.gates:
+            del data["gates"]
         if not self.question.noise:
             del data["question"]["noise"]
         return data

@@ -86,3 +86,7 @@ def test_a_name_that_is_not_there_is_answered_with_the_nearest(run):
 
 def test_stopping_what_does_not_run_says_so(run):
     assert "is not running" in run("stop", "bench")
+
+
+def test_a_report_of_molecules_is_refused_where_there_are_none(run):
+    assert "has labelled no molecules" in run("report", "bench", code=2)

@@ -1,11 +1,12 @@
 """The learner when the session ends at the worst moment."""
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.learner import Learner
-from theoros.orchestrator.agents.messages import ModelUpdated, Started
+from theoros.orchestrator.agents.messages import ModelUpdated, Notice, Started
 from theoros.workers.modelling import FitReport
 
 REPORT = FitReport("gp", 3, frozenset({1, 2, 3}), False, "", {}, (), 0.1)
@@ -61,5 +62,30 @@ def test_a_version_that_is_being_stored_when_the_session_ends_is_told():
         await asyncio.gather(task, return_exceptions=True)
         assert task.cancelled()
         assert [message.version for message in listener.inbox] == database.stored == [1]
+
+    asyncio.run(scenario())
+
+
+def test_a_level_that_is_dropped_is_told_once():
+    async def scenario():
+        bus = Bus()
+
+        class Ears(Agent):
+            handles = (Notice,)
+
+        ears, database = Ears(bus), SlowDatabase()
+        database.written.set()
+        plan = SimpleNamespace(
+            spec=SimpleNamespace(seed=0),
+            acquisition="random",
+            problem=SimpleNamespace(objective=SimpleNamespace(output="y")),
+        )
+        learner = Learner(bus, database, plan, Trainer(), [], 0, None)
+        report = replace(REPORT, dropped={"cheap": "cheap is no longer asked"})
+        for _ in range(2):
+            await learner._keep(report, seed=0, reached=3)
+        assert [(notice.kind, notice.message) for notice in ears.inbox] == [
+            ("level_dropped", "cheap is no longer asked")
+        ]
 
     asyncio.run(scenario())

@@ -228,3 +228,20 @@ def test_each_version_learns_from_the_checks_of_the_one_before(belief):
         widening=Widening.recorded(report.hyperparameters[modelling.WIDENING]),
     )
     assert resumed.widening == after.widening
+
+
+def test_a_level_that_ranks_the_other_way_is_asked_no_more_and_the_report_says_so():
+    """Labels of x at the truth and of -x at the cheap level, which would else be asked at a thousandth of the cost."""
+    two = problem(fidelities=("cheap", "truth"), costs=(0.001, 1.0))
+    plan = ModelPlan(two, "gp", "log_ei", ("sobol",), "sobol")
+    xs = [i / 12 for i in range(1, 11)]
+    points = [Point(Candidate("parameters", {"x": x}), level) for x in xs for level in ("cheap", "truth")]
+    data = Dataset(tuple(points), ("y",), np.array([sign * x for x in xs for sign in (-1, 1)])[:, None])
+    model, report = modelling.train(plan, data, range(1, 21), seed=1, previous=None)
+    assert list(report.dropped) == ["cheap"]
+    assert "cheap is no longer asked: it ranks 8 candidates otherwise" in report.message
+    proposals = modelling.propose(plan, model, [], frozenset(), n=4, seed=2)
+    told = modelling.select(plan, model, proposals, [], frozenset(), ("cheap", "truth"), n=4, seed=3)
+    assert {choice.point.fidelity for choice in told.choices} == {"truth"}
+    left = modelling.select(plan, model, proposals, [], frozenset(), ("cheap",), n=1, seed=3)
+    assert [choice.point.fidelity for choice in left.choices] == ["cheap"]

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from theoros.models.generators import weights
+from theoros.oracles.cache_folder import CACHE
 
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(weights.CACHE, str(tmp_path))
+    monkeypatch.setenv(CACHE, str(tmp_path))
     return tmp_path
 
 

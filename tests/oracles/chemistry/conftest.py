@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from theoros.oracles.cache_folder import CACHE
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
@@ -9,6 +10,13 @@ from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation
 from theoros.oracles.chemistry.tblite_backend import XTBCalculation
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """A folder of the test's own for relaxed geometries."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture

@@ -42,9 +42,11 @@ def test_a_basis_is_a_name_and_never_a_file(name):
         check_basis(name)
 
 
-def test_double_hybrids_are_refused_because_their_mp2_part_would_be_missing():
-    with pytest.raises(ValueError, match="double hybrid"):
-        check_xc("b2plyp")
+def test_double_hybrids_without_coefficients_are_refused_because_their_mp2_part_would_be_missing():
+    with pytest.raises(ValueError, match=r"double hybrid.*Those which it has are b2plyp"):
+        check_xc("dsd-pbep86")
+    for name in ("b2plyp", "PBE0-DH"):
+        Level(method=name, basis="def2-svp").check_method()
 
 
 def test_basis_functions_are_counted():
@@ -99,10 +101,13 @@ def test_a_template_cannot_be_optimised():
         {"conv_tol": 1e-6},
         {"response_tol": 1e-6},
         {"dispersion": "d4"},
+        {"solvent": "water"},
+        {"solvent": {"dielectric": 10}},
         {"optimize_geometry": True},
         {"geometry": {"conformers": 9}},
         {"geometry": {"optimize": "none"}},
         {"geometry": {"seed": 1}},
+        {"geometry": {"ensemble": {"temperature": 300}}},
         {"geometry": {"template": "H\nH 1 {r}"}},
         {"charge": 1},
         {"spin": 2},
@@ -115,6 +120,12 @@ def test_settings_tell_apart_what_changes_the_answer(change):
 @pytest.mark.parametrize("change", [{"name": "truth"}, {"cost": 3.0}, {"max_cycle": 300}, {"description": "ours"}])
 def test_settings_ignore_what_does_not_change_the_answer(change):
     assert settings(**change) == settings()
+
+
+def test_whether_bonds_are_kept_counts_where_something_is_relaxed():
+    lax = {"geometry": {"keep_bonds": False}}
+    assert settings(**lax) == settings()
+    assert settings(**lax, optimize_geometry=True) != settings(optimize_geometry=True)
 
 
 def test_a_grid_changes_no_answer_of_hartree_fock():

@@ -7,7 +7,7 @@ import pytest
 
 from theoros.oracles.chemistry.correlated import CorrelatedCalculation
 from theoros.oracles.chemistry.geometry import System
-from theoros.oracles.chemistry.levels import Level
+from theoros.oracles.chemistry.levels import ChemistryOptions
 from theoros.oracles.chemistry.properties import OUTPUTS, MissingOutput, declared, values
 from theoros.oracles.chemistry.scf import Machine
 from theoros.oracles.failures import BadAnswer, InvalidCandidate
@@ -103,18 +103,33 @@ def test_the_gap_of_a_correlated_method_is_its_hartree_fock_references(calculate
 
 def test_unknown_outputs_are_named_with_the_nearest():
     with pytest.raises(MissingOutput, match="Did you mean 'polarizability'"):
-        declared(["polarisability"], [])
+        declared(ChemistryOptions(fidelities=[{"method": "gfn2"}], outputs=["polarisability"]))
 
 
 def test_outputs_that_a_level_lacks_are_refused_with_the_mend():
-    fitted = Level(name="fast", method="mp2", basis="sto-3g", density_fit=True)
-    with pytest.raises(MissingOutput, match=r"'fast' can't give 'forces'.*density_fit: false"):
-        declared(["energy", "forces"], [fitted])
-    triples = Level(name="best", method="ccsd(t)", basis="sto-3g")
-    assert declared(["forces"], [triples], spin=0)
-    with pytest.raises(MissingOutput, match=r"'best' can't give 'forces'.*use ccsd"):
-        declared(["forces"], [triples], spin=1)
+    def refuse(outputs, message, level, **options):
+        with pytest.raises(MissingOutput, match=message):
+            declared(ChemistryOptions(fidelities=[level], outputs=outputs, **options))
+
+    fitted = {"name": "fast", "method": "mp2", "basis": "sto-3g", "density_fit": True}
+    triples = {"name": "best", "method": "ccsd(t)", "basis": "sto-3g"}
+    functional = {"method": "pbe", "basis": "sto-3g"}
+    assert declared(ChemistryOptions(fidelities=[triples], outputs=["forces"]))
+    refuse(["energy", "forces"], "'fast' can't give 'forces'.*density_fit: false", fitted)
+    refuse(["forces"], "'best' can't give 'forces'.*use ccsd", triples, spin=1)
+    refuse(["forces"], "no gradients of double hybrids; use a hybrid", functional | {"method": "b2plyp"})
+    refuse(["forces"], "no ccsd gradients in a solvent", {"method": "ccsd", "basis": "sto-3g", "solvent": "water"})
+    refuse(["excitation_energy"], "excitations are of Hartree-Fock and density functionals", {"method": "gfn2"})
+    refuse(["excitation_energy"], "excitations are of Hartree-Fock and density functionals", triples)
+    refuse(["s1_t1_gap"], "excitations are of closed shells.*set spin: 0", functional, spin=2)
+    refuse(["oscillator_strength"], r"add solvent\.refractive_index", functional | {"solvent": {"dielectric": 10}})
+    refuse(["singlet_triplet_gap"], "an even number of electrons", {"method": "gfn2"}, spin=1)
+    refuse(["reduction_potential"], "add for example solvent: water", {"method": "gfn2"})
+    refuse(["adiabatic_electron_affinity"], "set optimize_geometry", {"method": "gfn2"})
+    ensemble = {"ensemble": {"conformers": 5}}
+    refuse(["dipole_vector"], "no mean 'dipole_vector'", {"method": "gfn2"}, geometry=ensemble)
 
 
 def test_every_output_says_its_unit_and_meaning():
-    assert all(quantity.unit and quantity.description for quantity in OUTPUTS.values())
+    assert all(quantity.description for quantity in OUTPUTS.values())
+    assert {name for name, quantity in OUTPUTS.items() if not quantity.unit} == {"oscillator_strength"}

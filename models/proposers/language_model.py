@@ -1,0 +1,82 @@
+"""A language model of SMILES as a proposer: it learns, within one decision, to write what the acquisition values."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from theoros.models.contract import ProposalRequest
+from theoros.models.generators.language_model_search import Judged, Reinforcement, search
+from theoros.models.generators.language_model_training import Training, prior_of
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.screening import admissible
+from theoros.models.sampling import derived_seed
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces.molecules import Molecules
+
+
+@dataclass(frozen=True)
+class LanguageModelProposer:
+    """Reinforcement learning of a SMILES model on the acquisition's values; it never asks the oracle.
+
+    The prior is trained once on the molecules with which the space begins (`training`) and kept on disk. Each decision
+    starts from it anew: a copy is drawn towards what the acquisition values, the best labelled molecules among it
+    (`reinforcement`). Rewards are ranks, so that the acquisition's unit does not matter. Texts that are no
+    molecule of the space earn nothing. No step begins after `seconds` (a guard: a campaign that meets it no longer
+    repeats exactly); training, in the first decision, is not counted.
+    """
+
+    reinforcement: Reinforcement = field(default_factory=Reinforcement)
+    training: Training = field(default_factory=Training)
+    seconds: float = 30.0
+
+    name: ClassVar[str] = "language_model"
+    kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
+    needs_model: ClassVar[bool] = True
+
+    def propose(self, request: ProposalRequest) -> list[Candidate]:
+        """The best `request.n` distinct molecules met, few of them alike.
+
+        Raises ValueError in another space, before the first fit, and where the space begins with too few molecules.
+        """
+        space = request.problem.space
+        if not isinstance(space, Molecules):
+            raise ValueError(
+                "The proposer 'language_model' writes molecules of an open space, and this space is not one. "
+                "Use 'library' for a finite library of molecules."
+            )
+        if request.score is None:
+            raise ValueError("The proposer 'language_model' works after the first fit. Use 'random' before it.")
+        prior = prior_of(space, self.training)
+        scored = ScoredMolecules(request)
+
+        def judge(texts: Sequence[str]) -> list[Judged | None]:
+            molecules = [_molecule(space, text) for text in texts]
+            scored.add([molecule for molecule in molecules if molecule is not None])
+            return [_judged(scored, molecule) for molecule in molecules]
+
+        known = [str(candidate.data["smiles"]) for candidate in request.labelled[: self.reinforcement.memory]]
+        search(
+            prior.model,
+            known,
+            judge,
+            self.reinforcement,
+            seed=derived_seed(request.seed, self.name),
+            deadline=time.monotonic() + self.seconds,
+        )
+        return diverse(admissible(request, scored.best(None)), request.n)
+
+
+def _molecule(space: Molecules, text: str) -> Candidate | None:
+    try:
+        return space.candidate(text)
+    except InvalidCandidate:
+        return None
+
+
+def _judged(scored: ScoredMolecules, molecule: Candidate | None) -> Judged | None:
+    value = None if molecule is None else scored.value(molecule)
+    return None if molecule is None or value is None else Judged(str(molecule.data["smiles"]), value)

@@ -1,0 +1,108 @@
+"""Relaxed geometries, kept on disk: another property of a known molecule doesn't relax it again.
+
+A geometry is filed under what made it: the structure that it began from (elements, positions, charge, spin), the
+theory, and `VERSION`. So it serves any oracle, campaign and process that would get the same.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theoros.oracles.cache_folder import cache_folder
+from theoros.oracles.candidate import content_hash
+from theoros.oracles.chemistry.geometry import EnergyAndForces, System, relaxed
+
+#: Raised when the same start and theory would relax to something else: another optimiser, another tolerance.
+VERSION = 1
+#: Geometries that a process remembers without the disk.
+_REMEMBERED = 256
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """A relaxed system, and its energy (eV) at the level that relaxed it."""
+
+    system: System
+    energy: float
+
+
+class Relaxer:
+    """Relaxes systems, or finds what it relaxed before: in memory, then on disk."""
+
+    def __init__(self) -> None:
+        self._remembered: OrderedDict[str, Minimum] = OrderedDict()
+
+    def __call__(self, start: System, theory: Mapping[str, Any], surface: EnergyAndForces) -> Minimum:
+        """The minimum that `start` relaxes into on `surface` (eV, eV/angstrom), which `theory` names; NotConverged."""
+        key = content_hash(["relaxed geometry", VERSION, asdict(start), dict(theory)])
+        if key not in self._remembered:
+            path = cache_folder() / "geometries" / f"{key}.json"
+            found = _read(path, start)
+            if found is None:
+                found = minimum(start, surface)
+                _write(path, found)
+            self._remembered[key] = found
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        return self._remembered[key]
+
+
+def minimum(start: System, surface: EnergyAndForces) -> Minimum:
+    """Relax `start`; the energy is the surface's at the end. Raises NotConverged."""
+    energies: dict[System, float] = {}
+
+    def recorded(system: System) -> tuple[float, NDArray[np.float64]]:
+        energy, forces = surface(system)
+        energies.clear()
+        energies[system] = energy
+        return energy, forces
+
+    end = relaxed(start, recorded)
+    return Minimum(end, energies[end] if end in energies else surface(end)[0])
+
+
+def _read(path: Path, start: System) -> Minimum | None:
+    """The stored minimum of `start`; None when there is none, or a file that isn't whole."""
+    try:
+        stored = json.loads(path.read_text())
+        positions = np.array(stored["positions"], dtype=np.float64)
+        energy, symbols = float(stored["energy"]), tuple(stored["symbols"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if symbols != start.symbols or positions.shape != (len(symbols), 3):
+        return None
+    if not np.isfinite([*positions.ravel(), energy]).all():
+        return None
+    return Minimum(start.moved(positions), energy)
+
+
+def _write(path: Path, found: Minimum) -> None:
+    """Write beside and rename, so that two processes leave one whole file; without a folder to write to, do nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+            json.dump(
+                {"symbols": found.system.symbols, "positions": found.system.positions, "energy": found.energy}, file
+            )
+        Path(file.name).replace(path)
+    except OSError:
+        return
+
+
+def surface_of(energy_and_forces: Callable[[System], Any]) -> EnergyAndForces:
+    """The surface of a function that starts a calculation."""
+
+    def surface(system: System) -> tuple[float, NDArray[np.float64]]:
+        calculation = energy_and_forces(system)
+        return calculation.energy(), calculation.forces()
+
+    return surface

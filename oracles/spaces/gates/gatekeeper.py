@@ -1,0 +1,139 @@
+"""The gatekeeper brings molecules before gates, remembers the verdicts, and counts what was turned away and why."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
+from theoros.oracles.spaces.gates.base import Gate, Subject
+
+#: Gate -> reason -> how many molecules were turned away for it.
+Counts = dict[str, dict[str, int]]
+
+#: Verdicts that are remembered; the one asked for longest ago is forgotten first.
+MOST_VERDICTS = 200_000
+#: Reasons of one gate that are told apart until the counts are taken, and characters of one.
+MOST_REASONS = 100
+LONGEST_REASON = 120
+#: What counts the rest, and what counts text that is no molecule at all.
+OTHER = "other reasons"
+READABLE = "readable"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Whether a molecule passed the quick gates, and the slow ones too (None: they have not been asked)."""
+
+    early: bool
+    late: bool | None = None
+
+
+class Gatekeeper:
+    """Holds the gates of a campaign.
+
+    Called with a candidate it asks the quick gates only, in their order up to the first that turns the candidate away:
+    it is a `theoros.models.contract.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
+    well. Each distinct molecule is judged once, and counted once, as long as it is remembered.
+
+    A gate that raises has failed to judge a molecule, and turns it away: a campaign is not to stop for it. Sent to
+    another process, a gatekeeper begins there with its gates and without memory.
+    """
+
+    def __init__(self, gates: Sequence[Gate]) -> None:
+        self.gates = tuple(gates)
+        self._early = tuple(gate for gate in self.gates if not gate.late)
+        self._late = tuple(gate for gate in self.gates if gate.late)
+        self._verdicts: OrderedDict[str, _Verdict] = OrderedDict()
+        self._counts: dict[str, Counter[str]] = {}
+
+    def __reduce__(self) -> tuple[type[Gatekeeper], tuple[tuple[Gate, ...]]]:
+        """Pickle the gates alone."""
+        return Gatekeeper, (self.gates,)
+
+    @property
+    def has_late(self) -> bool:
+        """Whether any gate is only for candidates that are about to be chosen."""
+        return bool(self._late)
+
+    def __call__(self, candidate: Candidate) -> bool:
+        """Whether the candidate passes the quick gates."""
+        return self._verdict(_smiles(candidate)).early
+
+    def admits(self, candidate: Candidate) -> bool:
+        """Whether the candidate passes all gates."""
+        smiles = _smiles(candidate)
+        verdict = self._verdict(smiles)
+        if verdict.early and verdict.late is None:
+            verdict = _Verdict(True, self._passes(self._late, smiles))
+            self._verdicts[smiles] = verdict
+        return verdict.early and bool(verdict.late)
+
+    def take_counts(self) -> Counts:
+        """What was turned away since the last call, by gate in their order and by reason, the most frequent first."""
+        order = {name: place for place, name in enumerate((READABLE, *(gate.name for gate in self.gates)))}
+        taken = {gate: dict(self._counts[gate].most_common()) for gate in sorted(self._counts, key=lambda g: order[g])}
+        self._counts = {}
+        return taken
+
+    def _verdict(self, smiles: str) -> _Verdict:
+        known = self._verdicts.get(smiles)
+        if known is None:
+            known = self._verdicts[smiles] = _Verdict(self._passes(self._early, smiles))
+            if len(self._verdicts) > MOST_VERDICTS:
+                self._verdicts.popitem(last=False)
+        else:
+            self._verdicts.move_to_end(smiles)
+        return known
+
+    def _passes(self, gates: Sequence[Gate], smiles: str) -> bool:
+        if not gates:
+            return True
+        subject = self._subject(smiles)
+        return subject is not None and all(self._lets_through(gate, subject) for gate in gates)
+
+    def _subject(self, smiles: str) -> Subject | None:
+        from theoros.oracles.spaces.molecules import read_smiles
+
+        try:
+            molecule, canonical = read_smiles(smiles)
+        except InvalidCandidate:
+            self._count(READABLE, "it is no SMILES of a possible molecule")
+            return None
+        return Subject(canonical, molecule)
+
+    def _lets_through(self, gate: Gate, subject: Subject) -> bool:
+        try:
+            reason = gate.reason(subject)
+        except Exception as error:
+            logger.warning("the gate %r failed at %s, which is turned away", gate.name, subject.smiles, exc_info=True)
+            reason = f"the gate failed: {type(error).__name__}"
+        if reason is None:
+            return True
+        self._count(gate.name, reason)
+        return False
+
+    def _count(self, gate: str, reason: str) -> None:
+        counts = self._counts.setdefault(gate, Counter())
+        text = " ".join(reason.split())[:LONGEST_REASON]
+        counts[text if text in counts or len(counts) < MOST_REASONS else OTHER] += 1
+
+
+def _smiles(candidate: Candidate) -> str:
+    data: Any = candidate.data
+    return str(data["smiles"])
+
+
+def merged(counts: Iterable[Mapping[str, Mapping[str, int]]]) -> Counts:
+    """The sum of several counts: gates in the order in which they first occur, reasons the most frequent first."""
+    total: dict[str, Counter[str]] = {}
+    for part in counts:
+        for gate, reasons in part.items():
+            total.setdefault(gate, Counter()).update(reasons)
+    return {gate: dict(reasons.most_common()) for gate, reasons in total.items()}

@@ -1,0 +1,168 @@
+"""The report of a campaign over molecules: one HTML file that needs nothing else, neither scripts nor a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from theoros.db import Store
+from theoros.orchestrator.gates import gate_counts
+from theoros.orchestrator.report.canvas import as_png
+from theoros.orchestrator.report.chemical_map import chemical_map, map_figure
+from theoros.orchestrator.report.gallery import gallery
+from theoros.orchestrator.report.gates import gates_table
+from theoros.orchestrator.report.history import History, read_history
+from theoros.orchestrator.report.html import Html, image, joined, number, tag
+from theoros.orchestrator.report.lineage import lineage
+from theoros.orchestrator.report.plots import controls_of, figures
+from theoros.orchestrator.report.proposers import contributions, earnings_told, proposers_table, shares_figure
+from theoros.orchestrator.report.sentences import compare, model_sentence
+from theoros.orchestrator.spec.errors import SpecError
+
+#: The file's name in the folder of a campaign's results.
+PAGE = "report.html"
+#: The best molecules that are shown.
+SHOWN = 12
+
+#: Nothing is loaded and nothing runs, whatever a name in the database may hold.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_STYLE = Html(
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222}"
+    "h1,h2{line-height:1.2}h2{margin-top:2em;border-bottom:1px solid #ccc}img{max-width:100%}"
+    "table{border-collapse:collapse;font-size:13px}th,td{padding:2px 8px;border-bottom:1px solid #ddd;text-align:left}"
+    ".number{text-align:right;font-variant-numeric:tabular-nums}code{overflow-wrap:anywhere}"
+    ".small{font-size:13px;color:#555}.gallery{display:flex;flex-wrap:wrap;gap:12px}"
+    "figure{margin:0;padding:8px;border:1px solid #ddd;border-radius:6px;width:320px;overflow-x:auto}"
+    "article{display:grid;grid-template-columns:230px 1fr 200px;gap:14px;padding:8px 0;border-bottom:1px solid #ddd}"
+    ".undrawn{padding:3em 1em;color:#777;text-align:center}"
+)
+
+
+def has_page(store: Store, campaign: str) -> bool:
+    """Whether the campaign asks about molecules, and has a label."""
+    return any(e.candidate.kind == "molecule" for e in store.evaluations(campaign, ["done"]))
+
+
+def write_page(store: Store, campaign: str, path: Path) -> Path:
+    """Write the report to `path`, whose folder is made; returns `path`. Raises SpecError as `page` does."""
+    text = page(store, campaign)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def page(store: Store, campaign: str) -> str:
+    """The report as HTML, from the database alone: the best, progress, the model, a map, proposers, gates, lineage.
+
+    Raises SpecError for a campaign that has labelled no molecule.
+    """
+    if not has_page(store, campaign):
+        raise SpecError(
+            f"campaign {campaign!r} has labelled no molecules, and this report is of molecules. "
+            f"Others are told by `theoros show {campaign}`, `theoros top {campaign}` and `theoros plot {campaign}`.",
+            ("NAME",),
+        )
+    history = read_history(store, campaign)
+    drawn = {name: image(as_png(figure), name) for name, figure in figures(store, campaign)}
+    asked, found = history.card.goal == "optimize", bool(history.ranked)
+    none = tag("p", f"No label at {history.card.target} keeps the constraints yet.")
+    parts = [
+        _head(store, history),
+        _section("The best", gallery(history, SHOWN) if found else none) if asked else None,
+        _section("Progress", drawn["progress"], *_beside_controls(store, history)),
+        _section("Front", drawn.get("front")),
+        _section(
+            "Model", drawn.get("predictions"), drawn.get("calibration"), _paragraph(model_sentence(store, campaign))
+        ),
+        _section("Chemical space", *_map(history)),
+        _section("Proposers", *_proposers(history)),
+        _section("Gates", *_gates(store, campaign)),
+        _section("Where the best come from", _KINSHIP, lineage(history, SHOWN)) if asked and found else None,
+    ]
+    return "<!DOCTYPE html>\n" + _document(campaign, joined(parts))
+
+
+_KINSHIP = tag(
+    "p",
+    "The nearest molecule is the most similar one (Tanimoto similarity of count-Morgan fingerprints of radius 3) that "
+    "had a label when the decision was made. It is found by similarity: parents are not recorded.",
+    class_="small",
+)
+
+
+def _document(title: str, body: Html) -> Html:
+    head = (
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width"),
+        tag("title", f"Theoros: {title}"),
+        tag("style", _STYLE),
+    )
+    return tag("html", tag("head", *head), tag("body", body), lang="en")
+
+
+def _section(title: str, *parts: Html | None) -> Html | None:
+    """A section with its heading; none where it has nothing to say."""
+    told = [part for part in parts if part]
+    return tag("section", tag("h2", title), *told) if told else None
+
+
+def _paragraph(text: str) -> Html | None:
+    return tag("p", text) if text else None
+
+
+def _head(store: Store, history: History) -> Html:
+    """The campaign's name, question and state."""
+    record, card = history.campaign, history.card
+    progress = store.progress(record.name, card.cost_table)
+    bounds = ", ".join(f"{c.output} {c.op} {number(c.bound, card.units.get(c.output, ''))}" for c in card.constraints)
+    counts = [
+        f"{fidelity}: "
+        + (", ".join(f"{n} {state}" for state, n in progress.counts.get(fidelity, {}).items() if n) or "–")
+        for fidelity in card.fidelities
+    ]
+    reason = f" ({record.stop_reason})" if record.stop_reason else ""
+    return joined(
+        [
+            tag("h1", record.name),
+            tag("p", card.wishes, f", subject to {bounds}" if bounds else None),
+            tag("p", f"{record.state}{reason}; {'; '.join(counts)}; cost {progress.cost:.4g}; seed {record.seed}"),
+        ]
+    )
+
+
+def _beside_controls(store: Store, history: History) -> list[Html]:
+    name = history.campaign.name
+    if history.card.goal != "optimize":
+        return []
+    return [tag("p", compare(store, name, control)) for control in controls_of(store, name)]
+
+
+def _map(history: History) -> list[Html]:
+    found = chemical_map(history)
+    if found is None:
+        return []
+    told = (
+        "Principal components of count-Morgan fingerprints (radius 3). Colours tell the objective, grey that a "
+        "molecule has no label at the target fidelity; marks tell the proposer, numbers the rank of the best."
+    )
+    if found.molecules > len(found.samples):
+        told += f" {len(found.samples):,} of {found.molecules:,} molecules are drawn, by lot, the best among them."
+    return [image(as_png(map_figure(history, found)), "chemical space"), tag("p", told, class_="small")]
+
+
+def _proposers(history: History) -> list[Html | None]:
+    found = contributions(history)
+    told = earnings_told(found)
+    return [
+        proposers_table(found),
+        tag("p", told, class_="small") if told else None,
+        image(as_png(shares_figure(history)), "shares of the decisions over time"),
+    ]
+
+
+def _gates(store: Store, campaign: str) -> list[Html]:
+    counts = gate_counts(store, campaign)
+    if not counts:
+        return []
+    told = "Molecules that were turned away before they could be asked, by the first gate that refused them."
+    return [tag("p", told, class_="small"), gates_table(counts)]
