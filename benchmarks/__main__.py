@@ -20,6 +20,9 @@ SCRIPTS = (
     "robustness",
     "growth",
     "transfer",
+    "known_answer",
+    "discovery",
+    "pmo",
 )
 
 for script in SCRIPTS:

@@ -42,13 +42,15 @@ class AcquisitionEntry:
 class ProposerEntry:
     """Where a proposer is implemented, and what its class declares.
 
-    `spaces` is ``"finite"`` or ``"infinite"`` where it can't work on the other, else ``"any"``.
+    `spaces` is ``"finite"`` or ``"infinite"`` where it can't work on the other, else ``"any"``. `needs` are a module
+    that has to be importable and the extra that brings it.
     """
 
     path: str
     kinds: frozenset[str]
     needs_model: bool
     spaces: str = "any"
+    needs: tuple[str, str] | None = None
 
 
 _GP = "theoros.models.surrogates.gaussian_process"
@@ -162,6 +164,7 @@ PROPOSERS: Mapping[str, ProposerEntry] = {
     "selfies_vae": ProposerEntry(f"{_PROPOSERS}.selfies_vae:SelfiesVAEProposer", _MOLECULE, True, "infinite"),
     "language_model": ProposerEntry(f"{_PROPOSERS}.language_model:LanguageModelProposer", _MOLECULE, True, "infinite"),
     "gflownet": ProposerEntry(f"{_PROPOSERS}.gflownet:GFlowNetProposer", _MOLECULE, True, "infinite"),
+    "flow3d": ProposerEntry(f"{_PROPOSERS}.flow3d:Flow3DProposer", _MOLECULE, True, "infinite", ("e3nn", "flow")),
 }
 
 
@@ -251,11 +254,7 @@ def check_surrogate_name(name: str, problem: Problem) -> None:
             f"The surrogate {name!r} reads {_listed(entry.kinds)}, and the space holds {problem.space.kind!r}. "
             f"Use {default_surrogate(problem)!r}, or leave the surrogate out."
         )
-    if entry.needs is not None and importlib.util.find_spec(entry.needs[0]) is None:
-        raise ValueError(
-            f"The surrogate {name!r} needs the module {entry.needs[0]!r}, which is not installed. "
-            f"Install it with: pip install 'theoros[{entry.needs[1]}]'"
-        )
+    _check_installed("surrogate", name, entry.needs)
 
 
 def check_reads_noise(name: str) -> None:
@@ -280,6 +279,15 @@ def check_proposer_name(name: str, problem: Problem) -> None:
     if entry.spaces not in ("any", finite):
         raise ValueError(
             f"The proposer {name!r} works on {entry.spaces} spaces, and this one is {finite}. Use one of {usable}."
+        )
+    _check_installed("proposer", name, entry.needs)
+
+
+def _check_installed(what: str, name: str, needs: tuple[str, str] | None) -> None:
+    if needs is not None and importlib.util.find_spec(needs[0]) is None:
+        raise ValueError(
+            f"The {what} {name!r} needs the module {needs[0]!r}, which is not installed. "
+            f"Install it with: pip install 'theoros[{needs[1]}]'"
         )
 
 

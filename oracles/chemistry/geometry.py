@@ -130,6 +130,10 @@ def fitting_space(space: Space | None, options: GeometryOptions) -> Space:
     return space
 
 
+#: How far (degrees) a force field may turn the ends of an allene from where ETKDG puts them, and how hard it is held.
+TWIST, TWIST_STRENGTH = 15.0, 100.0
+
+
 @lru_cache(maxsize=1024)
 def from_smiles(smiles: str, conformers: int, force_field: bool, seed: int) -> System:
     """Embed a molecule: `conformers` ETKDGv3 trials, the lowest in MMFF94 (else UFF) energy, repeatable by `seed`.
@@ -181,16 +185,33 @@ def force_field_energies(molecule: Any, conformers: list[int], *, minimise: bool
         properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(molecule)
         if properties is None and not rdForceFieldHelpers.UFFHasAllMoleculeParams(molecule):
             return [0.0] * len(conformers)
+
+    def field_of(conformer: int) -> Any:
+        if properties is not None:
+            return rdForceFieldHelpers.MMFFGetMoleculeForceField(molecule, properties, confId=conformer)
+        return rdForceFieldHelpers.UFFGetMoleculeForceField(molecule, confId=conformer)
+
+    twists = molecule.GetSubstructMatches(_cumulene())
     energies = []
     for conformer in conformers:
-        if properties is not None:
-            field = rdForceFieldHelpers.MMFFGetMoleculeForceField(molecule, properties, confId=conformer)
-        else:
-            field = rdForceFieldHelpers.UFFGetMoleculeForceField(molecule, confId=conformer)
         if minimise:
+            field = field_of(conformer)
+            for first, second, _, third, last in twists:
+                hold = field.MMFFAddTorsionConstraint if properties is not None else field.UFFAddTorsionConstraint
+                hold(first, second, third, last, True, -TWIST, TWIST, TWIST_STRENGTH)
             field.Minimize(maxIts=2000)
-        energies.append(float(field.CalcEnergy()) * KCAL_PER_MOL)
+        energies.append(float(field_of(conformer).CalcEnergy()) * KCAL_PER_MOL)
     return energies
+
+
+@lru_cache(maxsize=1)
+def _cumulene() -> Any:
+    """Two double bonds at one carbon, whose ends stand at right angles. Force fields have no term that holds them so,
+    and turn substituted allenes flat, which lie electronvolts higher.
+    """
+    from rdkit import Chem
+
+    return Chem.MolFromSmarts("*~[#6]=[#6X2]=[#6]~*")
 
 
 def placeholders(template: str) -> frozenset[str]:

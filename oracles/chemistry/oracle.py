@@ -41,7 +41,7 @@ class PySCFOracle:
 
     name: str = "pyscf"
     deterministic: bool = True
-    cache_version: str = "1"
+    cache_version: str = "2"
     _methods: ClassVar[Sequence[str] | None] = None
 
     def __init__(

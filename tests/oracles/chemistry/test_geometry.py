@@ -160,3 +160,18 @@ def test_a_surface_without_a_minimum_is_not_converged():
     start = System(("H", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.7)))
     with pytest.raises(NotConverged, match="not relaxed"):
         relaxed(start, repulsion)
+
+
+@pytest.mark.parametrize("smiles", ["C=C=C", "C=C=C(F)ON", "C=C=C(F)C=O", "FC=C=CF", "CC=C=C(C)C#N"])
+def test_the_ends_of_an_allene_stand_at_right_angles(smiles):
+    """Force fields alone turn most of these flat."""
+    from rdkit import Chem
+    from rdkit.Chem import rdMolTransforms
+
+    from theoros.oracles.chemistry.geometry import embedded, force_field_energies
+
+    molecule, (conformer,), _ = embedded(smiles, 1, 7)
+    force_field_energies(molecule, [conformer], minimise=True)
+    first, second, _, third, last = molecule.GetSubstructMatch(Chem.MolFromSmarts("*~[#6]=[#6X2]=[#6]~*"))
+    angle = abs(rdMolTransforms.GetDihedralDeg(molecule.GetConformer(conformer), first, second, third, last))
+    assert 60 < angle < 120
