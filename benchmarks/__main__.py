@@ -20,6 +20,7 @@ SCRIPTS = (
     "robustness",
     "growth",
     "transfer",
+    "generators",
     "known_answer",
     "discovery",
     "pmo",
