@@ -61,7 +61,7 @@ QUESTIONS: Mapping[str, Mapping[str, Any]] = {
         "heavy_atoms": "2..9",
         "levels": [
             {"name": "cheap", "method": "gfn2", "cost": 0.02, **SOLVENT},
-            {"name": "truth", "method": "b3lyp", "basis": "6-31g", **FAST, **SOLVENT},
+            {"name": "truth", "method": "b3lyp", "basis": "sto-3g", **FAST, **SOLVENT},
         ],
         "budget": 30,
     },

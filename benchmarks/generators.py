@@ -33,7 +33,6 @@ from benchmarks.table import Table, column, spread
 from theoros.models.generators.quality import quality
 from theoros.oracles.cache_folder import CACHE
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import Molecules
 from theoros.oracles.spaces.starting_molecules import shipped_smiles
 
@@ -52,14 +51,6 @@ class Drawn:
     told: dict[str, float] = field(default_factory=dict)
 
 
-def in_space(space: Molecules, text: str | None) -> Candidate | None:
-    """The molecule of the space that a text is read as."""
-    try:
-        return None if text is None else space.candidate(text)
-    except InvalidCandidate:
-        return None
-
-
 def language_model(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     """GRU over SMILES."""
     from theoros.models.generators.language_model import samples
@@ -71,7 +62,7 @@ def language_model(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     texts = samples(model, DRAWS, torch.Generator(device=model.device).manual_seed(seed))
     drawn = time.process_time()
     told = {"held_out": per_token(model, encoded(model.vocabulary, held, 2, seed))}
-    return Drawn([in_space(space, text) for text in texts], learned(space), trained - started, drawn - trained, told)
+    return Drawn([space.reading(text) for text in texts], learned(space), trained - started, drawn - trained, told)
 
 
 def selfies_vae(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
@@ -88,7 +79,7 @@ def selfies_vae(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     known = {token for row in (tokens_of(text) for text in learned(space)) if row for token in row}
     rows = [row for row in map(tokens_of, held) if row is not None and known.issuperset(row)]
     told = {"held_out": reconstruction(model, rows)}
-    molecules = [in_space(space, smiles_of(row)) for row in found]
+    molecules = [space.reading(smiles_of(row)) for row in found]
     return Drawn(molecules, learned(space), trained - started, drawn - trained, told)
 
 
@@ -103,7 +94,7 @@ def gflownet(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     grown = sample(network.policy, network.environment, DRAWS, torch.Generator().manual_seed(seed))
     texts = [network.environment.smiles(growth) for growth in grown]
     drawn = time.process_time()
-    return Drawn([in_space(space, text) for text in texts], learned(space), trained - started, drawn - trained)
+    return Drawn([space.reading(text) for text in texts], learned(space), trained - started, drawn - trained)
 
 
 def flow3d(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
@@ -117,7 +108,7 @@ def flow3d(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     texts = [model.smiles(structure) for structure in structures]
     drawn = time.process_time()
     told = {"equivariance": equivariance(model, seed)}
-    return Drawn([in_space(space, text) for text in texts], learned(space), trained - started, drawn - trained, told)
+    return Drawn([space.reading(text) for text in texts], learned(space), trained - started, drawn - trained, told)
 
 
 def equivariance(model: Any, seed: int) -> float:

@@ -9,7 +9,6 @@ import torch
 from theoros.models.generators.selfies_strings import smiles_of
 from theoros.models.generators.selfies_vae import SelfiesVAE
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.molecules import Molecules
 
 
@@ -27,8 +26,4 @@ def sampled(model: SelfiesVAE, n: int, generator: torch.Generator) -> list[tuple
 
 def in_space(space: Molecules, tokens: Sequence[str]) -> Candidate | None:
     """The candidate that tokens are read as, None where that is none of the space."""
-    smiles = smiles_of(tokens)
-    try:
-        return None if smiles is None else space.candidate(smiles)
-    except InvalidCandidate:
-        return None
+    return space.reading(smiles_of(tokens))

@@ -15,7 +15,6 @@ from theoros.models.contract import ProposalRequest
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
 from theoros.models.proposers.screening import admissible
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.molecules import Molecules
 
 ATTEMPTS_PER_CHILD = 12
@@ -70,7 +69,7 @@ def children(
     born: dict[str, Candidate] = {}
     for _ in range(n):
         for _ in range(ATTEMPTS_PER_CHILD):
-            child = _in_space(space, breed(parents, rng))
+            child = space.reading(breed(parents, rng))
             if child is not None and child.hash not in known and child.hash not in born:
                 born[child.hash] = child
                 break
@@ -84,26 +83,3 @@ def parent(parents: Sequence[Candidate], rng: np.random.Generator) -> str:
     """
     quantile = 10.0 ** rng.uniform(-2, 0)
     return str(parents[min(int(quantile * len(parents)), len(parents) - 1)].data["smiles"])
-
-
-def open_space(request: ProposalRequest, name: str) -> Molecules:
-    """The open space of molecules in which the proposer `name` works.
-
-    Raises ValueError when the space is another one, and before the first fit.
-    """
-    space = request.problem.space
-    if not isinstance(space, Molecules):
-        raise ValueError(
-            f"The proposer {name!r} makes molecules of an open space, and this space is not one. "
-            f"Use 'library' for a finite library of molecules."
-        )
-    if request.score is None:
-        raise ValueError(f"The proposer {name!r} works after the first fit. Use 'random' before it.")
-    return space
-
-
-def _in_space(space: Molecules, smiles: str | None) -> Candidate | None:
-    try:
-        return None if smiles is None else space.candidate(smiles)
-    except InvalidCandidate:
-        return None

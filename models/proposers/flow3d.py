@@ -12,11 +12,10 @@ import numpy as np
 from theoros.models.contract import ProposalRequest
 from theoros.models.generators.flow3d import Flow3D, Flow3DSettings, flow3d
 from theoros.models.generators.flow3d_molecules import Structure, structures
-from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.molecules import Molecules
 
 
@@ -47,14 +46,7 @@ class Flow3DProposer:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space, before
         the first fit, and where e3nn is missing.
         """
-        space = request.problem.space
-        if not isinstance(space, Molecules):
-            raise ValueError(
-                "The proposer 'flow3d' makes molecules of an open space, and this space is not one. "
-                "Use 'library' for a finite library of molecules."
-            )
-        if request.score is None:
-            raise ValueError("The proposer 'flow3d' works after the first fit. Use 'random' before it.")
+        space = open_space(request, self.name)
         model = self.model(space)
         rng = np.random.default_rng(derived_seed(request.seed, "flow3d"))
         deadline = time.monotonic() + self.seconds
@@ -90,11 +82,5 @@ class Flow3DProposer:
 
 def accepted(space: Molecules, model: Flow3D, molecules: Iterable[Structure]) -> list[Candidate]:
     """The candidates of those structures that are molecules of the space."""
-    found = []
-    for molecule in molecules:
-        smiles = model.smiles(molecule)
-        try:
-            found.append(space.candidate(smiles))
-        except InvalidCandidate:
-            continue
-    return found
+    found = (space.reading(model.smiles(molecule)) for molecule in molecules)
+    return [candidate for candidate in found if candidate is not None]

@@ -12,11 +12,10 @@ from rdkit import Chem
 
 from theoros.models.contract import Array, ProposalRequest
 from theoros.models.generators.gflownet_training import Balance, Corpus, balance, flow_network
-from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.molecules import Molecules
 
 #: Proposals more alike than this (MinMax similarity) are one idea: variety is what this proposer is for.
@@ -53,14 +52,7 @@ class GFlowNetProposer:
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
-        space = request.problem.space
-        if not isinstance(space, Molecules):
-            raise ValueError(
-                "The proposer 'gflownet' builds molecules of an open space, and this space is not one. "
-                "Use 'library' for a finite library of molecules."
-            )
-        if request.score is None:
-            raise ValueError("The proposer 'gflownet' works after the first fit. Use 'random' before it.")
+        space = open_space(request, self.name)
         # The corpus does not depend on the decision, so that its network is found again.
         start = space.sample(self.molecules, np.random.default_rng(0))
         network = flow_network(
@@ -106,12 +98,7 @@ class _Reward:
         return max((value - self._middle) / self._scale, LOWEST)
 
     def _candidate(self, smiles: str) -> Candidate | None:
-        if _hydride(smiles):
-            return None
-        try:
-            return self._space.candidate(smiles)
-        except InvalidCandidate:
-            return None
+        return None if _hydride(smiles) else self._space.reading(smiles)
 
 
 def _hydride(smiles: str) -> bool:

@@ -10,12 +10,10 @@ from typing import ClassVar
 from theoros.models.contract import ProposalRequest
 from theoros.models.generators.language_model_search import Judged, Reinforcement, search
 from theoros.models.generators.language_model_training import Training, prior_of
-from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
-from theoros.oracles.spaces.molecules import Molecules
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,12 @@ class LanguageModelProposer:
 
         Raises ValueError in another space, before the first fit, and where the space begins with too few molecules.
         """
-        space = request.problem.space
-        if not isinstance(space, Molecules):
-            raise ValueError(
-                "The proposer 'language_model' writes molecules of an open space, and this space is not one. "
-                "Use 'library' for a finite library of molecules."
-            )
-        if request.score is None:
-            raise ValueError("The proposer 'language_model' works after the first fit. Use 'random' before it.")
+        space = open_space(request, self.name)
         prior = prior_of(space, self.training)
         scored = ScoredMolecules(request)
 
         def judge(texts: Sequence[str]) -> list[Judged | None]:
-            molecules = [_molecule(space, text) for text in texts]
+            molecules = [space.reading(text) for text in texts]
             scored.add([molecule for molecule in molecules if molecule is not None])
             return [_judged(scored, molecule) for molecule in molecules]
 
@@ -68,13 +59,6 @@ class LanguageModelProposer:
             deadline=time.monotonic() + self.seconds,
         )
         return diverse(admissible(request, scored.best(None)), request.n)
-
-
-def _molecule(space: Molecules, text: str) -> Candidate | None:
-    try:
-        return space.candidate(text)
-    except InvalidCandidate:
-        return None
 
 
 def _judged(scored: ScoredMolecules, molecule: Candidate | None) -> Judged | None:

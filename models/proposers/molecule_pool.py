@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from theoros.models.contract import ProposalRequest
 from theoros.models.fingerprints import thermometer_bits
 from theoros.oracles.candidate import Candidate
+from theoros.oracles.spaces.molecules import Molecules
 
 #: Two proposals more alike than this (MinMax similarity) are one idea; the second waits until others are in.
 ALIKE = 0.8
@@ -51,3 +52,19 @@ def diverse(ranked: list[Candidate], n: int, alike: float = ALIKE) -> list[Candi
             bits.append(own)
     rest = [index for index in range(len(ranked)) if index not in set(chosen)]
     return [ranked[index] for index in sorted(chosen + rest[: max(0, n - len(chosen))])]
+
+
+def open_space(request: ProposalRequest, name: str) -> Molecules:
+    """The open space of molecules in which the proposer `name` works.
+
+    Raises ValueError when the space is another one, and before the first fit.
+    """
+    space = request.problem.space
+    if not isinstance(space, Molecules):
+        raise ValueError(
+            f"The proposer {name!r} makes molecules of an open space, and this space is not one. "
+            f"Use 'library' for a finite library of molecules."
+        )
+    if request.score is None:
+        raise ValueError(f"The proposer {name!r} works after the first fit. Use 'random' before it.")
+    return space

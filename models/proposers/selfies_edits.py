@@ -12,8 +12,9 @@ from rdkit import Chem
 
 from theoros.models.contract import ProposalRequest
 from theoros.models.generators.selfies_strings import smiles_of, tokens_of
-from theoros.models.proposers.evolution import Breed, Evolution, open_space, parent
+from theoros.models.proposers.evolution import Breed, Evolution, parent
 from theoros.models.proposers.genetic.editing import VALENCES, finished
+from theoros.models.proposers.molecule_pool import open_space
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules

@@ -16,8 +16,7 @@ from theoros.models.generators.selfies_strings import tokens_of
 from theoros.models.generators.selfies_vae import SelfiesVAE
 from theoros.models.generators.selfies_vae_metrics import in_space
 from theoros.models.generators.selfies_vae_training import Training, fitted_to
-from theoros.models.proposers.evolution import open_space
-from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

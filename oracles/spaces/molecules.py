@@ -145,6 +145,13 @@ class Molecules:
             raise InvalidCandidate(f"{name} is not in the space: {problem}")
         return Candidate("molecule", {"smiles": canonical})
 
+    def reading(self, smiles: str | None) -> Candidate | None:
+        """The molecule of the space that a generator's text is read as; None where it is none."""
+        try:
+            return None if smiles is None else self.candidate(smiles)
+        except InvalidCandidate:
+            return None
+
     def check(self, candidate: Candidate) -> None:
         """Raise InvalidCandidate when `candidate` is not in the space, or not in its canonical form."""
         if candidate.kind != self.kind:

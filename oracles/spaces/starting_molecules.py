@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from theoros.oracles.candidate import Candidate
-from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import table
 from theoros.oracles.spaces.errors import SpaceError
 
@@ -69,7 +68,7 @@ def drawn(space: Molecules, n: int, rng: np.random.Generator) -> list[Candidate]
     for index in rng.permutation(len(lines)):
         if len(found) >= n:
             break
-        if (candidate := _in_space(space, lines[index])) is not None:
+        if (candidate := space.reading(lines[index])) is not None:
             found[candidate.hash] = candidate
     return list(found.values())
 
@@ -78,7 +77,7 @@ def everything(space: Molecules) -> list[Candidate]:
     """All distinct molecules of the space where it begins; a file of a million lines takes minutes."""
     if space.file is None:
         return list(shipped(space))
-    every = (_in_space(space, line) for line in file_smiles(space.file))
+    every = (space.reading(line) for line in file_smiles(space.file))
     return list({candidate.hash: candidate for candidate in every if candidate is not None}.values())
 
 
@@ -93,7 +92,7 @@ def shipped(space: Molecules) -> tuple[Candidate, ...]:
         if not (low <= len(symbols) <= high and allowed.issuperset(symbols)):
             continue
         # The shipped molecules keep every other rule of the space already; only these two may differ.
-        if (space.max_ring_size is not None or space.forbid) and _in_space(space, smiles) is None:
+        if (space.max_ring_size is not None or space.forbid) and space.reading(smiles) is None:
             continue
         found.append(Candidate("molecule", {"smiles": smiles}))
     return tuple(found)
@@ -108,10 +107,3 @@ def file_smiles(path: str) -> tuple[str, ...]:
 def _file_smiles(state: table.FileState) -> tuple[str, ...]:
     rows = (row for batch in table.read_batches(state.path, (SMILES,)) for row in batch.column(SMILES).to_pylist())
     return tuple(row for row in rows if row)
-
-
-def _in_space(space: Molecules, smiles: str) -> Candidate | None:
-    try:
-        return space.candidate(smiles)
-    except InvalidCandidate:
-        return None

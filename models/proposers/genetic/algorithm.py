@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from theoros.models.contract import ProposalRequest
-from theoros.models.proposers.evolution import Breed, Evolution, children, open_space, parent
+from theoros.models.proposers.evolution import Breed, Evolution, children, parent
 from theoros.models.proposers.genetic.crossover import crossover
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
+from theoros.models.proposers.molecule_pool import open_space
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
