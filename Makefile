@@ -19,8 +19,11 @@ demo: $(INSTALLED)  ## the main job: molecules by quantum chemistry, against a r
 water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 	$(BIN)/theoros run campaigns/water/campaign.yaml --database demo.db --fresh
 
+# What only computes runs on all cores; what starts clusters, servers and campaigns runs one after another.
+COMPUTING := tests/benchmarks tests/models tests/oracles
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto $(COMPUTING)
+	$(BIN)/pytest $(COMPUTING:%=--ignore=%)
 
 chaos: $(INSTALLED)  ## kill what runs campaigns, 200 times at random; goes on where it stopped
 	$(BIN)/python tests/faults/chaos.py --folder build/chaos --kills 200
