@@ -1,0 +1,41 @@
+"""What makes a fitted surrogate a twin: it draws whole answers, member by member, and may say how likely an answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from theoros.models.contract import Array, FittedSurrogate, Point
+
+
+class FittedTwin(FittedSurrogate, Protocol):
+    """An ensemble of conditional generative models of an oracle's answers.
+
+    What ``"generative"`` means in a surrogate's `provides`. Two kinds of uncertainty are told apart: within a member
+    answers scatter as the process does (`Prediction.noise`), and members differ where labels are few
+    (`Prediction.std`). All members together, equally weighted, are the twin's predictive distribution.
+    """
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that are drawn, in the order of the last axis of `sample`."""
+        ...
+
+    @property
+    def members(self) -> int:
+        """How many generative models there are."""
+        ...
+
+    def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
+        """Draw `n` answers at each of `points` (p) from every member: ``members x n x p x outputs``, in the outputs' units.
+
+        The outputs of one draw belong together. The same seed gives the same draws.
+        """
+        ...
+
+    def log_prob(self, points: Sequence[Point], values: Array) -> Array | None:
+        """Log density of answers ``p x outputs`` (natural logarithm, in the outputs' units) at `points`, ``members x p``.
+
+        A lower bound where only that can be had; None where the models have no density.
+        """
+        ...

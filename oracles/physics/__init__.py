@@ -1,0 +1,1 @@
+"""Physics simulators of our own, whose answers are known exactly somewhere."""
