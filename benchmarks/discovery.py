@@ -16,29 +16,24 @@ hypervolume counted from a point that is the same for all methods and seeds.
 
 from __future__ import annotations
 
-import argparse
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.budgets import campaign, complete, spend, spent_until
 from benchmarks.surroundings import apart
-from benchmarks.table import Table, column, spread
+from benchmarks.table import Table
 from theoros.models.contract import Choice, Point
 from theoros.models.labelled import labelled_best_first
 from theoros.models.proposers.genetic.algorithm import offspring
 from theoros.oracles.spaces import Molecules
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan
-from theoros.orchestrator.simulate import simulate
 from theoros.orchestrator.simulate_engine import EngineChooser
-from theoros.orchestrator.simulate_methods import Method, methods, with_seed
-from theoros.orchestrator.simulate_oracle import cheap_oracle, pretended
-from theoros.orchestrator.spec.load import spec_from_dict
+from theoros.orchestrator.simulate_methods import Method
 from theoros.orchestrator.yardstick import BestLabel, Hypervolume, Yardstick
 from theoros.workers.memory import Labelled, Labels, News
 
@@ -79,7 +74,7 @@ QUESTIONS: Mapping[str, Mapping[str, Any]] = {
         "budget": 30,
     },
 }
-METHODS = ("theoros", "single", "train once", "genetic", "random")
+METHODS = ("random", "theoros", "single", "genetic", "train once")
 CHILDREN = 20
 
 
@@ -118,28 +113,22 @@ def competitor(question: str, name: str) -> Method:
     """A method on a question, otherwise with a campaign's defaults."""
     asked = QUESTIONS[question]
     levels = asked["levels"] if name in ("theoros", "train once") else asked["levels"][-1:]
-    spec = {
-        "campaign": question,
-        "question": asked["question"],
-        "space": {"molecules": {"elements": ["C", "N", "O", "F", "S"], "heavy_atoms": asked["heavy_atoms"]}},
-        "oracle": {"pyscf": {"fidelities": levels}},
-        "budget": {"cost": asked["budget"]},
-        "workers": {"lookahead": 0},
-    }
-    own = {"random": "random", "train once": "train-once"}.get(name, "theoros")
-    method = methods(spec_from_dict(spec), Path(__file__).parents[1], [own], slots=1)[0]
+    method = campaign(
+        {"random": "random", "train once": "train-once"}.get(name, "theoros"),
+        budget=asked["budget"],
+        campaign=question,
+        question=asked["question"],
+        space={"molecules": {"elements": ["C", "N", "O", "F", "S"], "heavy_atoms": asked["heavy_atoms"]}},
+        oracle={"pyscf": {"fidelities": levels}},
+    )
     return replace(method, name=name, start=GeneticChooser) if name == "genetic" else method
 
 
 def measure(question: str, name: str, seed: int) -> dict[str, Any]:
     """What was spent by each evaluation, and the best at the truth by then; in one thread."""
-    import torch
-
-    torch.set_num_threads(1)
-    one = competitor(question, name)
-    plan, started = with_seed(one.plan, seed), time.process_time()
-    steps = simulate(plan, cheap_oracle(plan, force=True), one.start(plan), duration=pretended(plan, seed))
-    goals = plan.problem.objectives
+    method, started = competitor(question, name), time.process_time()
+    steps, _, _ = spend(method, seed)
+    goals = method.plan.problem.objectives
     yardstick: Yardstick = BestLabel(goals[0], "best")
     if len(goals) > 1:
         yardstick = Hypervolume(goals, tuple(float(goal.utility(goal.worst or 0.0)) for goal in goals))
@@ -151,12 +140,6 @@ def measure(question: str, name: str, seed: int) -> dict[str, Any]:
         "evaluations": len(steps),
         "cpu_seconds": time.process_time() - started,
     }
-
-
-def spent_until(found: dict[str, Any], good: float) -> float:
-    """What had been spent when the best was first at least `good`; infinite if it never was."""
-    reached = np.nan_to_num(found["best"], nan=-np.inf) >= good
-    return float(found["costs"][int(np.argmax(reached))]) if reached.any() else math.inf
 
 
 def compare(question: str, names: Sequence[str], seed: int) -> None:
@@ -173,7 +156,7 @@ def compare(question: str, names: Sequence[str], seed: int) -> None:
             method=name,
             seed=seed,
             best=f"{found['best'][-1]:.5g}",
-            ratio=f"{spent_until(found, good) / spent:.3f}",
+            ratio=f"{spent_until(found['costs'], found['best'], good) / spent:.3f}",
             labels=found["labels"],
             evaluations=found["evaluations"],
             cpu_seconds=f"{found['cpu_seconds']:.0f}",
@@ -182,23 +165,7 @@ def compare(question: str, names: Sequence[str], seed: int) -> None:
 
 def main() -> None:
     """Add the rows that the table lacks."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--questions", default=",".join(QUESTIONS))
-    options = parser.parse_known_args()[0]
-    questions, names = options.questions.split(","), options.methods.split(",")
-    for seed in range(options.first, options.first + options.seeds):
-        for question in questions:
-            if not all(TABLE.has(question=question, method=name, seed=seed) for name in names):
-                compare(question, names, seed)
-    rows = TABLE.rows()
-    for question in questions:
-        for name in names:
-            where = {"question": question, "method": name}
-            print(f"{question:12} {name:11} best {spread(column(rows, 'best', **where)):34} "
-                  f"ratio {spread(column(rows, 'ratio', **where))}")  # fmt: skip
+    complete(TABLE, __doc__, list(QUESTIONS), METHODS, compare, ("best", "ratio"))
 
 
 if __name__ == "__main__":

@@ -13,22 +13,17 @@ best counts after every label, and costs it nothing.
 
 from __future__ import annotations
 
-import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import budgets
 from benchmarks.fidelity_problems import LADDERS, LadderOracle
 from benchmarks.surroundings import apart
-from benchmarks.table import Table, column, spread
-from theoros.orchestrator.simulate import simulate
-from theoros.orchestrator.simulate_methods import Method, methods, with_seed
-from theoros.orchestrator.simulate_oracle import cheap_oracle, pretended
-from theoros.orchestrator.spec.load import spec_from_dict
+from benchmarks.table import Table
+from theoros.orchestrator.simulate_methods import Method
 
 TABLE = Table("fidelities", keys=("problem", "method", "seed"))
 METHODS = ("single", "theoros", "random")
@@ -38,21 +33,14 @@ AS_GOOD = {"ratio": 1e-2, "ratio_tight": 1e-3}
 
 def competitor(problem: str, name: str, seed: int) -> Method:
     """A method on a ladder, with the campaign's own defaults."""
-    spec: dict[str, Any] = {
-        "campaign": "ladder",
-        "question": {"minimize": "value"},
-        "oracle": {
-            "benchmarks.fidelity_problems:LadderOracle": {
-                "problem": problem,
-                "seed": seed,
-                "cheap": name not in ("single", "random"),
-            }
-        },
-        "budget": {"cost": LADDERS[problem].budget},
-        "workers": {"lookahead": 0},
-    }
-    own = "random" if name == "random" else "theoros"
-    method = methods(spec_from_dict(spec), Path(__file__).parents[1], [own], slots=1)[0]
+    options = {"problem": problem, "seed": seed, "cheap": name not in ("single", "random")}
+    method = budgets.campaign(
+        "random" if name == "random" else "theoros",
+        budget=LADDERS[problem].budget,
+        campaign="ladder",
+        question={"minimize": "value"},
+        oracle={"benchmarks.fidelity_problems:LadderOracle": options},
+    )
     if name != "mfkg":
         return method
     from benchmarks.peer_mfkg import KnowledgeGradientChooser
@@ -62,13 +50,7 @@ def competitor(problem: str, name: str, seed: int) -> Method:
 
 def measure(problem: str, name: str, seed: int) -> dict[str, Any]:
     """The best at the truth after every evaluation, with what had been spent by then; in one thread."""
-    import torch
-
-    torch.set_num_threads(1)
-    one = competitor(problem, name, seed)
-    plan = with_seed(one.plan, seed)
-    chooser, oracle = one.start(plan), cheap_oracle(plan, force=True)
-    steps = simulate(plan, oracle, chooser, duration=pretended(plan, seed))
+    steps, chooser, oracle = budgets.spend(competitor(problem, name, seed), seed)
     at_truth = np.array([np.isfinite(step.value) for step in steps])
     values = np.array([step.value if true else np.inf for step, true in zip(steps, at_truth, strict=True)])
     for i, place in enumerate(getattr(chooser, "recommended", [])):  # what it would hand over counts, for nothing
@@ -92,8 +74,7 @@ def typical(problem: str, seed: int) -> float:
 
 def spent_until(found: dict[str, Any], good: float) -> float:
     """What had been spent when the best was first at most `good`; infinite if it never was."""
-    reached = found["best"] <= good
-    return float(found["costs"][int(np.argmax(reached))]) if reached.any() else math.inf
+    return budgets.spent_until(found["costs"], -found["best"], -good)
 
 
 def compare(problem: str, names: Sequence[str], seed: int) -> None:
@@ -121,23 +102,8 @@ def compare(problem: str, names: Sequence[str], seed: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--problems", default=",".join(LADDERS))
-    arguments = parser.parse_known_args()[0]
-    problems, names = arguments.problems.split(","), arguments.methods.split(",")
-    for seed in range(arguments.first, arguments.first + arguments.seeds):
-        for problem in problems:
-            if not all(TABLE.has(problem=problem, method=name, seed=seed) for name in names):
-                compare(problem, names, seed)
-    rows = TABLE.rows()
-    for problem in problems:
-        for name in names:
-            where = {"problem": problem, "method": name}
-            print(f"{problem:17} {name:9} ratio {spread(column(rows, 'ratio', **where))}  "
-                  f"value {spread(column(rows, 'value', **where))}")  # fmt: skip
+    """Add the rows that the table lacks."""
+    budgets.complete(TABLE, __doc__, list(LADDERS), METHODS, compare, ("ratio", "value"))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ JOIN evaluations e ON e.label_id = x.label_id AND e.campaign_id = m.campaign_id
 JOIN candidates k ON k.id = e.candidate_id
 WHERE c.name = :campaign ORDER BY m.number, e.sequence, x.output
 """
+PROPOSERS = "SELECT * FROM proposers WHERE campaign = :campaign ORDER BY decisions DESC, proposer"
+PARENTS = "SELECT * FROM parents WHERE campaign = :campaign ORDER BY sequence, position"
 
 
 def frame(connection: Connection, sql: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from theoros.db import decisions
 from theoros.db.artifacts import NPY, ArtifactStore
 from theoros.db.chunks import chunks
 from theoros.db.clock import now
 from theoros.db.errors import AnswerNotFinite
+from theoros.db.outputs import HeldArray, Outputs, StoredArray
 from theoros.db.records import AnswerRecord, CandidateRecord, LabelRecord
 from theoros.db.schema import Artifact, Attempt, Candidate, Decision, Evaluation, Label, LabelOutput, LabelValue
 
@@ -125,7 +127,8 @@ def records(
             for row in connection.execute(query.where(Evaluation.id.in_(chunk)))
         ]
         rows.sort(key=lambda row: row.sequence)
-    arrays = outputs_of(connection, [row.label_id for row in rows], artifacts)
+    arrays = arrays_of(connection, [row.label_id for row in rows], artifacts)
+    offered = decisions.offers(connection, campaign_id, evaluation_ids)
     return [
         LabelRecord(
             label_id=row.label_id,
@@ -133,12 +136,14 @@ def records(
             sequence=row.sequence,
             candidate=CandidateRecord(row.hash, row.kind, row.data, row.text),
             fidelity=row.fidelity,
-            values=arrays[row.label_id],
+            values=Outputs(arrays[row.label_id]),
             cost=row.cost,
             from_cache=row.from_cache,
             proposer=row.proposer or "",
             acquisition=row.acquisition or "",
             seconds=row.wall_seconds,
+            offers=offered.get(row.id, ()),
+            arrays=arrays[row.label_id],
         )
         for row in rows
     ]
@@ -148,7 +153,17 @@ def outputs_of(
     connection: Connection, label_ids: Sequence[int], artifacts: ArtifactStore
 ) -> dict[int, dict[str, NDArray[np.float64]]]:
     """The outputs of labels as arrays of their shapes, the large ones read (and checked) from the artifact store."""
-    found: dict[int, dict[str, NDArray[np.float64]]] = {label_id: {} for label_id in label_ids}
+    return {
+        label_id: {output: array.read() for output, array in arrays.items()}
+        for label_id, arrays in arrays_of(connection, label_ids, artifacts).items()
+    }
+
+
+def arrays_of(
+    connection: Connection, label_ids: Sequence[int], artifacts: ArtifactStore
+) -> dict[int, dict[str, HeldArray | StoredArray]]:
+    """The outputs of labels; of those in the artifact store only where they are, so that nothing large is read."""
+    found: dict[int, dict[str, HeldArray | StoredArray]] = {label_id: {} for label_id in label_ids}
     for chunk in chunks(sorted(found)):
         numbers: dict[tuple[int, str], list[float]] = {}
         for row in connection.execute(
@@ -164,8 +179,8 @@ def outputs_of(
         ):
             if row.digest is None:
                 flat = numbers.get((row.label_id, row.output), [])
-                array = np.array(flat, dtype=np.float64).reshape(row.shape)
+                array: HeldArray | StoredArray = HeldArray(np.array(flat, dtype=np.float64).reshape(row.shape))
             else:
-                array = artifacts.get_array(row.digest)
+                array = StoredArray(artifacts.url, row.digest, tuple(row.shape))
             found[row.label_id][row.output] = array
     return found

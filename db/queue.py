@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from theoros.db import candidates
+from theoros.db import decisions as decisions_of
 from theoros.db.chunks import chunks
 from theoros.db.clock import now, seconds_between
 from theoros.db.records import CandidateRecord, Claim, DecisionRecord, EvaluationRecord
@@ -31,8 +32,6 @@ from theoros.db.schema import (
     CLAIMABLE,
     Attempt,
     Candidate,
-    Decision,
-    DecisionPrediction,
     Evaluation,
     Label,
     LabelOutput,
@@ -85,7 +84,7 @@ def enqueue(
         )
         queued = connection.execute(made.returning(Evaluation.id, sort_by_parameter_order=True), rows).scalars().all()
         standing |= dict(zip(new, queued, strict=True))
-        _keep_decisions(connection, list(zip(queued, new.values(), strict=True)))
+        decisions_of.keep(connection, list(zip(queued, new.values(), strict=True)))
     known = {record.evaluation_id: record for record in by_ids(connection, sorted({standing[key] for key in asked}))}
     return [known[standing[key]] for key in asked]
 
@@ -287,30 +286,6 @@ def _cached(connection: Connection, cache_keys: Collection[str], required_output
             query = query.where(held.exists())
         found |= {row.cache_key: row.id for row in connection.execute(query.group_by(Label.cache_key))}
     return found
-
-
-def _keep_decisions(connection: Connection, decisions: Sequence[tuple[int, DecisionRecord]]) -> None:
-    rows = [
-        {
-            "evaluation_id": evaluation_id,
-            "proposer": decision.proposer,
-            "acquisition": decision.acquisition,
-            "acquisition_value": decision.acquisition_value,
-            "model_version": decision.model_version,
-            "seconds": decision.seconds,
-            "reason": decision.reason,
-        }
-        for evaluation_id, decision in decisions
-    ]
-    kept = insert(Decision).values(decided_at=now()).returning(Decision.id, sort_by_parameter_order=True)
-    ids = connection.execute(kept, rows).scalars().all()
-    beliefs = [
-        {"decision_id": decision_id, "output": belief.output, "mean": belief.mean, "std": belief.std}
-        for decision_id, (_, decision) in zip(ids, decisions, strict=True)
-        for belief in decision.predictions
-    ]
-    if beliefs:
-        connection.execute(insert(DecisionPrediction), beliefs)
 
 
 def _claims(connection: Connection, *conditions: Any) -> list[Claim]:

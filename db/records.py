@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from theoros.db.outputs import HeldArray, StoredArray
+
 
 @dataclass(frozen=True)
 class CandidateRecord:
@@ -31,10 +33,35 @@ class PredictionRecord:
 
 
 @dataclass(frozen=True)
+class OfferRecord:
+    """What one proposer brought to a pool: how many proposals, in how many processor seconds.
+
+    `share` is what part of the pool it might fill, `promise` what its proposals were worth by their acquisition values
+    (0 to 1); None where there was nothing to hold it against.
+    """
+
+    proposer: str
+    proposals: int
+    seconds: float
+    share: float | None = None
+    promise: float | None = None
+
+
+@dataclass(frozen=True)
+class ParentRecord:
+    """`child` was made of `parent`, and perhaps of others; both are texts of candidates."""
+
+    child: str
+    parent: str
+
+
+@dataclass(frozen=True)
 class DecisionRecord:
     """A decision to be stored: which candidate at which fidelity, and why.
 
-    `cache_key` finds an answer that any campaign of the database already has; `seconds` is what choosing took.
+    `cache_key` finds an answer that any campaign of the database already has; `seconds` is what choosing took. `offers`
+    are the pool's that it was made from, at the first of several decisions that were; `parents` are its candidate's
+    own, and after them those of parents that were bred with it.
     """
 
     candidate: CandidateRecord
@@ -47,6 +74,8 @@ class DecisionRecord:
     predictions: Sequence[PredictionRecord] = ()
     seconds: float = 0.0
     reason: str = ""
+    offers: Sequence[OfferRecord] = ()
+    parents: Sequence[ParentRecord] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +143,8 @@ class FailureRecord:
 class LabelRecord:
     """A label as a model needs it. `sequence` orders a campaign's evaluations as they were decided.
 
-    `proposer` and `acquisition` are those of the decision, empty where there was none; `seconds` is how long the oracle
+    `values` that lie in the artifact store are read when they are looked at; `arrays` say where they are. `proposer`,
+    `acquisition` and `offers` are those of the decision, empty where there was none; `seconds` is how long the oracle
     took, None where nobody measured it.
     """
 
@@ -129,6 +159,8 @@ class LabelRecord:
     proposer: str = ""
     acquisition: str = ""
     seconds: float | None = None
+    offers: tuple[OfferRecord, ...] = ()
+    arrays: Mapping[str, HeldArray | StoredArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

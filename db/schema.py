@@ -290,6 +290,30 @@ class DecisionPrediction(Base):
     std: Mapped[float | None] = mapped_column(Number)
 
 
+class DecisionOffer(Base):
+    """What one proposer brought to the pool that decisions were made from; it hangs at the first of these."""
+
+    __tablename__ = "decision_offers"
+
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    proposer: Mapped[str] = mapped_column(primary_key=True)
+    proposals: Mapped[int]
+    seconds: Mapped[float]
+    share: Mapped[float | None]
+    promise: Mapped[float | None]
+
+
+class DecisionParent(Base):
+    """Of what a decided candidate was made: its own parents first, then those of parents that were bred with it."""
+
+    __tablename__ = "decision_parents"
+
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    child: Mapped[str]
+    parent: Mapped[str]
+
+
 class ModelVersion(Base):
     """One fit of the surrogate."""
 

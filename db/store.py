@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from theoros.db import attempts, campaigns, cards, labels, migrate, model_log, ownership, queue, reading, tallies, wide
-from theoros.db import progress as progress_of
+from theoros.db import attempts, campaigns, cards, labels, migrate, model_log, ownership, queue, tallies, wide
 from theoros.db.artifacts import ArtifactStore, default_artifacts
-from theoros.db.engine import connect_or_explain, open_engine, open_read_only, parse_url, safe_url
+from theoros.db.engine import open_engine, open_read_only, parse_url, safe_url
 from theoros.db.errors import AttemptNotFound, DatabaseNotFound, StoreReadOnly
 from theoros.db.ranking import Ranking
+from theoros.db.reader import Reader
 from theoros.db.records import (
     AnswerRecord,
     CampaignRecord,
@@ -22,24 +21,15 @@ from theoros.db.records import (
     Claim,
     DecisionRecord,
     EvaluationRecord,
-    EventRecord,
     FailureRecord,
-    KeptCard,
-    LabelRecord,
     ModelVersionRecord,
-    PredictionRecord,
-    Progress,
 )
-from theoros.db.tables import Tables
-from theoros.db.transactions import Fate, Writer, explaining, fate
-
-if TYPE_CHECKING:
-    import pandas as pd
+from theoros.db.transactions import Writer
 
 T = TypeVar("T")
 
 
-class Store(Tables):
+class Store(Reader):
     """Everything that Theoros remembers, in SQLite or PostgreSQL, with the same meaning on both.
 
     **Threads and processes.** A store may be used by many threads at once. On SQLite the writes of one process wait
@@ -116,16 +106,6 @@ class Store(Tables):
         """Make a campaign in state `created`; `CampaignExists` if the name is taken."""
         return self._write(lambda c: campaigns.create(c, name, goal, spec, seed, control_of))
 
-    def campaign(self, name: str) -> CampaignRecord:
-        """The campaign's row; `CampaignNotFound` names close matches."""
-        with self.reading() as connection:
-            return campaigns.get(connection, name)
-
-    def campaigns(self) -> list[CampaignRecord]:
-        """All campaigns, the oldest first."""
-        with self.reading() as connection:
-            return campaigns.everyone(connection)
-
     def set_state(self, name: str, state: str, reason: str | None = None, *, owner: str | None = None) -> None:
         """Change a campaign's state (created, running, paused, finished, failed); `reason` replaces its stop reason."""
 
@@ -147,11 +127,6 @@ class Store(Tables):
     ) -> None:
         """Append to the campaign's log of events."""
         self._write(lambda c: campaigns.add_event(c, self._owned(c, name, owner), kind, message, data))
-
-    def events(self, name: str, limit: int = 100, *, kinds: Sequence[str] | None = None) -> list[EventRecord]:
-        """The campaign's last `limit` events (of some kinds), the oldest of them first."""
-        with self.reading() as connection:
-            return campaigns.events(connection, campaigns.identify(connection, name), limit, kinds)
 
     # ------------------------------------------------------------------------------------------------ ownership
 
@@ -232,11 +207,6 @@ class Store(Tables):
         A worker that is named twice gets two. There are fewer claims than workers when the queue runs out.
         """
         return self._write(lambda c: queue.claim(c, self._owned(c, name, owner), workers, lease_seconds))
-
-    def claims_of(self, name: str, worker: str | None = None) -> list[Claim]:
-        """The unfinished claims of `worker`, so that asking again gives the same evaluations; all of them for None."""
-        with self.reading() as connection:
-            return queue.claims_of(connection, campaigns.identify(connection, name), worker)
 
     def started(self, token: str, host: str, pid: int) -> bool:
         """A worker says where it runs; False if its attempt is no longer current, so that it need not begin."""
@@ -320,40 +290,6 @@ class Store(Tables):
         tokens = None if lost_tokens is None or isinstance(lost_tokens, str) else list(lost_tokens)
         return self._write(lambda c: attempts.reconcile(c, self._owned(c, name, owner), tokens, everything, max_losses))
 
-    # -------------------------------------------------------------------------------------------------- reading
-
-    def evaluations(self, name: str, states: Collection[str] | None = None) -> list[EvaluationRecord]:
-        """The campaign's evaluations (in some states), in the order of their decisions."""
-        with self.reading() as connection:
-            return queue.records(connection, campaigns.identify(connection, name), states)
-
-    def evaluations_of(
-        self, name: str, *, ids: Collection[int] = (), tokens: Collection[str] = ()
-    ) -> list[EvaluationRecord]:
-        """Evaluations by their ids or by the tokens of their attempts, in the order of their decisions."""
-        with self.reading() as connection:
-            return queue.named(connection, campaigns.identify(connection, name), ids, tokens)
-
-    def count(self, name: str, states: Collection[str]) -> int:
-        """How many of the campaign's evaluations are in one of `states`; cheap, however long its history."""
-        with self.reading() as connection:
-            return queue.count(connection, campaigns.identify(connection, name), states)
-
-    def label_records(self, name: str, *, of: Collection[int] | None = None) -> list[LabelRecord]:
-        """The campaign's labels in the order of their decisions; only those of the evaluations with the ids `of`."""
-        with self.reading() as connection:
-            return labels.records(connection, campaigns.identify(connection, name), self.artifacts, of)
-
-    def predictions(self, name: str) -> dict[int, tuple[PredictionRecord, ...]]:
-        """What was believed of each evaluation when it was decided, by evaluation id."""
-        with self.reading() as connection:
-            return model_log.predictions(connection, campaigns.identify(connection, name))
-
-    def progress(self, name: str, costs: Mapping[str, float]) -> Progress:
-        """Counts, money and time; `costs` are the relative costs of the fidelities, for what is still open."""
-        with self.reading() as connection:
-            return progress_of.progress(connection, campaigns.identify(connection, name), costs)
-
     def keep_tally(self, name: str, ranking: Ranking, *, owner: str | None = None) -> bool:
         """Sum up what has settled since the last tally, if that is much, so that reading need not; see `tallies`.
 
@@ -361,40 +297,19 @@ class Store(Tables):
         """
         return self._write(lambda c: tallies.keep(c, self._owned(c, name, owner, lock=True), ranking))
 
-    # ------------------------------------------------------------------------------------------- model versions
+    # ------------------------------------------------------------------------------- model versions, for people
 
     def add_model_version(self, name: str, record: ModelVersionRecord, *, owner: str | None = None) -> int:
         """Append a model version with its scores and checks; returns its row's id."""
         return self._write(lambda c: model_log.add(c, self._owned(c, name, owner), record))
 
-    def model_versions(self, name: str) -> list[ModelVersionRecord]:
-        """The campaign's model versions, the first first."""
-        with self.reading() as connection:
-            return model_log.versions(connection, campaigns.identify(connection, name))
-
     def add_card(self, name: str, record: CardRecord) -> int:
         """Append a diagnostic of the campaign's model; it changes nothing else, so anybody may. Returns its id."""
         return self._write(lambda c: cards.add(c, campaigns.identify(c, name), record))
 
-    def cards(self, name: str, kind: str | None = None) -> list[KeptCard]:
-        """The campaign's cards (of one kind), the oldest first."""
-        with self.reading() as connection:
-            return cards.of(connection, campaigns.identify(connection, name), kind)
-
-    # ----------------------------------------------------------------------------------------------- for people
-
     def create_labels_wide(self, name: str) -> str:
         """Make (anew) the SQL view ``labels_wide_<name>`` with a column per parameter and output; returns its name."""
         return self._write(lambda c: wide.create_labels_wide(c, campaigns.identify(c, name, lock=True), name))
-
-    def query(
-        self, sql: str, params: Mapping[str, Any] | None = None, *, timeout_seconds: float = 60.0
-    ) -> pd.DataFrame:
-        r"""Any one SQL statement that reads, on a connection of its own that cannot write.
-
-        Parameters are written ``:name`` and given in `params`; a literal colon before a word is written ``\:``.
-        """
-        return reading.query(self._engine.url, sql, params, timeout_seconds)
 
     # ------------------------------------------------------------------------------------------------- plumbing
 
@@ -418,17 +333,6 @@ class Store(Tables):
             f"The store {self.safe_url} was opened for reading. Nothing can be written through it. "
             "Open it with Store(url) to write."
         )
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection inside one transaction, for the other modules of this room that read (export)."""
-        with explaining(self._engine), connect_or_explain(self._engine) as connection, connection.begin():
-            yield connection
-
-    def fate(self, transaction: int) -> Fate:
-        """What became of the transaction of a `CommitUnknown`: committed, undone, or in progress still."""
-        with self.reading() as connection:
-            return fate(connection, transaction)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
         # What `work` returns is what the method returns: `CommitUnknown` carries it to whoever settles the doubt.

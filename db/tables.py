@@ -38,6 +38,14 @@ class Tables(ABC):
         """Why each evaluation was asked for, what was predicted and what came."""
         return self._frame(name, frames.DECISIONS)
 
+    def proposers(self, name: str) -> pd.DataFrame:
+        """What each proposer made, in how long, what that promised, and how much of it was asked and answered."""
+        return self._frame(name, frames.PROPOSERS)
+
+    def parents(self, name: str) -> pd.DataFrame:
+        """Of what each candidate that was bred was made, and which earlier evaluation asked about that."""
+        return self._frame(name, frames.PARENTS)
+
     def model_scores(self, name: str) -> pd.DataFrame:
         """Figures of merit of each model version on labels that it had not seen."""
         return self._frame(name, frames.MODEL_SCORES)

@@ -72,12 +72,61 @@ JOIN campaigns c ON c.id = e.campaign_id
 GROUP BY c.name
 """
 
+_PROPOSERS = """
+SELECT c.name AS campaign, n.proposer AS proposer, COALESCE(o.pools, 0) AS pools, o.proposals AS proposals,
+       COALESCE(d.decisions, 0) AS decisions, COALESCE(d.labels, 0) AS labels, COALESCE(d.failed, 0) AS failed,
+       o.mean_share AS mean_share, o.mean_promise AS mean_promise, o.seconds AS seconds,
+       o.promised / NULLIF(o.promised_seconds, 0) AS promise_per_second
+FROM (
+    SELECT e.campaign_id AS campaign_id, d.proposer AS proposer
+    FROM decisions d JOIN evaluations e ON e.id = d.evaluation_id
+    UNION
+    SELECT e.campaign_id AS campaign_id, o.proposer AS proposer
+    FROM decision_offers o JOIN decisions d ON d.id = o.decision_id JOIN evaluations e ON e.id = d.evaluation_id
+) n
+JOIN campaigns c ON c.id = n.campaign_id
+LEFT JOIN (
+    SELECT e.campaign_id AS campaign_id, d.proposer AS proposer, COUNT(*) AS decisions,
+           SUM(CASE WHEN e.state = 'done' THEN 1 ELSE 0 END) AS labels,
+           SUM(CASE WHEN e.state = 'abandoned' THEN 1 ELSE 0 END) AS failed
+    FROM decisions d JOIN evaluations e ON e.id = d.evaluation_id
+    GROUP BY e.campaign_id, d.proposer
+) d ON d.campaign_id = n.campaign_id AND d.proposer = n.proposer
+LEFT JOIN (
+    SELECT e.campaign_id AS campaign_id, o.proposer AS proposer, COUNT(*) AS pools, SUM(o.proposals) AS proposals,
+           SUM(o.seconds) AS seconds, AVG(o.share) AS mean_share, AVG(o.promise) AS mean_promise,
+           SUM(o.promise) AS promised,
+           SUM(CASE WHEN o.promise IS NOT NULL THEN o.seconds ELSE 0 END) AS promised_seconds
+    FROM decision_offers o JOIN decisions d ON d.id = o.decision_id JOIN evaluations e ON e.id = d.evaluation_id
+    GROUP BY e.campaign_id, o.proposer
+) o ON o.campaign_id = n.campaign_id AND o.proposer = n.proposer
+"""
+
+_PARENTS = """
+SELECT c.name AS campaign, e.sequence AS sequence, k.text AS candidate, d.proposer AS proposer, p.position AS position,
+       p.child AS child, p.parent AS parent,
+       CASE WHEN f.sequence < e.sequence THEN f.sequence END AS parent_sequence,
+       e.id AS evaluation_id
+FROM decision_parents p
+JOIN decisions d ON d.id = p.decision_id
+JOIN evaluations e ON e.id = d.evaluation_id
+JOIN campaigns c ON c.id = e.campaign_id
+JOIN candidates k ON k.id = e.candidate_id
+LEFT JOIN (
+    SELECT e.campaign_id AS campaign_id, k.text AS text, MIN(e.sequence) AS sequence
+    FROM evaluations e JOIN candidates k ON k.id = e.candidate_id
+    GROUP BY e.campaign_id, k.text
+) f ON f.campaign_id = e.campaign_id AND f.text = p.parent
+"""
+
 VIEWS = {  # in the order of their making: `best` reads `labels_long`
     "labels_long": _LABELS_LONG,
     "best": _BEST,
     "decisions_explained": _DECISIONS_EXPLAINED,
     "failures": _FAILURES,
     "utilisation": _UTILISATION,
+    "proposers": _PROPOSERS,
+    "parents": _PARENTS,
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import Connection, Select, and_, case, func, inspect, select, text
 from sqlalchemy.sql.elements import quoted_name
@@ -15,7 +16,18 @@ from sqlalchemy.sql.elements import quoted_name
 from theoros.db.schema import Campaign, Candidate, CandidateValue, Decision, Evaluation, Label, LabelOutput, LabelValue
 
 PREFIX = "labels_wide_"
-_FIXED = ("sequence", "candidate", "fidelity", "cost", "from_cache", "proposer", "evaluation_id", "label_id")
+#: What every row of a wide table begins with, whatever its parameters and outputs.
+EVERY_ROW: tuple[Any, ...] = (
+    Evaluation.sequence,
+    Candidate.text.label("candidate"),
+    Evaluation.fidelity,
+    Label.cost,
+    Evaluation.from_cache,
+    Decision.proposer,
+    Evaluation.id.label("evaluation_id"),
+    Label.id.label("label_id"),
+)
+FIXED = tuple(str(column.key) for column in EVERY_ROW)
 _LONGEST = 60  # bytes; PostgreSQL cuts identifiers at 63
 
 
@@ -63,7 +75,7 @@ def create_all_labels_wide(connection: Connection) -> None:
         create_labels_wide(connection, campaign_id, name)
 
 
-def column_names(wanted: Iterable[str], taken: Iterable[str] = _FIXED) -> list[str]:
+def column_names(wanted: Iterable[str], taken: Iterable[str] = FIXED) -> list[str]:
     """`wanted` made fit to be columns of one table: distinct also when case is ignored, never empty, and short."""
     used = {name.casefold() for name in taken}
     names = []
@@ -108,16 +120,6 @@ def _wide_select(connection: Connection, campaign_id: int) -> Select[tuple[objec
     for output, position, _ in outputs:
         chosen = case((and_(LabelValue.output == output, LabelValue.position == position), LabelValue.value))
         columns.append(func.max(chosen).label(_always_quoted(next(names))))
-    fixed = (
-        Evaluation.sequence,
-        Candidate.text.label("candidate"),
-        Evaluation.fidelity,
-        Label.cost,
-        Evaluation.from_cache,
-        Decision.proposer,
-        Evaluation.id.label("evaluation_id"),
-        Label.id.label("label_id"),
-    )
     keys = (
         Evaluation.id,
         Evaluation.candidate_id,
@@ -130,7 +132,7 @@ def _wide_select(connection: Connection, campaign_id: int) -> Select[tuple[objec
         Label.id,
     )
     return (
-        select(*fixed, *columns)
+        select(*EVERY_ROW, *columns)
         .select_from(Evaluation)
         .join(Candidate, Candidate.id == Evaluation.candidate_id)
         .join(Label, Label.id == Evaluation.label_id)

@@ -9,12 +9,10 @@ from sqlalchemy import Connection, select
 from theoros.db import labels
 from theoros.db.artifacts import ArtifactStore
 from theoros.db.schema import Candidate, Decision, Evaluation, Label, LabelOutput
-from theoros.db.wide import column_names
+from theoros.db.wide import EVERY_ROW, FIXED, column_names
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FIXED = ("sequence", "candidate", "fidelity", "cost", "from_cache", "proposer", "evaluation_id", "label_id")
 
 
 def wide_labels(connection: Connection, campaign_id: int, artifacts: ArtifactStore) -> pd.DataFrame:
@@ -22,17 +20,7 @@ def wide_labels(connection: Connection, campaign_id: int, artifacts: ArtifactSto
     import pandas as pd
 
     rows = connection.execute(
-        select(
-            Evaluation.sequence,
-            Candidate.text.label("candidate"),
-            Evaluation.fidelity,
-            Label.cost,
-            Evaluation.from_cache,
-            Decision.proposer,
-            Evaluation.id.label("evaluation_id"),
-            Label.id.label("label_id"),
-            Candidate.data,
-        )
+        select(*EVERY_ROW, Candidate.data)
         .join(Candidate, Candidate.id == Evaluation.candidate_id)
         .join(Label, Label.id == Evaluation.label_id)
         .outerjoin(Decision, Decision.evaluation_id == Evaluation.id)

@@ -25,6 +25,7 @@ from theoros.models.contract import (
     Surrogate,
 )
 from theoros.models.decide import propose, select
+from theoros.models.twins.contract import FittedTwin
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 
@@ -45,6 +46,8 @@ def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) ->
     broken += _prediction_laws(model, problem, dataset.points)
     if "samples" in surrogate.provides:
         broken += _path_laws(model, problem, dataset.points)
+    if "generative" in surrogate.provides:
+        broken += _twin_laws(cast(FittedTwin, model), problem, dataset.points)
     again = surrogate.fit(problem, dataset, seed=1).predict(dataset.points)
     if not np.array_equal(model.predict(dataset.points).mean, again.mean):
         broken.append("two fits with the same seed predict differently")
@@ -58,6 +61,9 @@ def check_surrogate(surrogate: Surrogate, problem: Problem, dataset: Dataset) ->
             broken += [f"{law}, with {name}" for law in _prediction_laws(fitted, problem, dataset.points)]
             if "samples" in surrogate.provides:
                 broken += [f"{law}, with {name}" for law in _path_laws(fitted, problem, dataset.points)]
+            if "generative" in surrogate.provides:
+                twin = cast(FittedTwin, fitted)
+                broken += [f"{law}, with {name}" for law in _twin_laws(twin, problem, dataset.points)]
         except Exception as error:
             broken.append(f"fit raised {type(error).__name__} with {name}: {error}")
     return broken
@@ -207,6 +213,28 @@ def _path_laws(model: FittedSurrogate, problem: Problem, points: Sequence[Point]
             cast(SamplePaths, model).paths(output, problem.target, 3, seed=1)(candidates), values, atol=tolerance
         ):
             broken.append("two draws of paths with the same seed differ")
+    return broken
+
+
+def _twin_laws(model: FittedTwin, problem: Problem, points: Sequence[Point], draws: int = 3) -> list[str]:
+    broken: list[str] = []
+    drawn = model.sample(points, draws, seed=1)
+    shape = (model.members, draws, len(points), len(problem.outputs))
+    if model.outputs != problem.outputs:
+        broken.append(f"it draws {model.outputs}, and the problem has {problem.outputs}")
+    if drawn.shape != shape:
+        return [*broken, f"{draws} draws at {len(points)} points have the shape {drawn.shape}, not {shape}"]
+    if not np.isfinite(drawn).all():
+        broken.append("a draw is not finite")
+    if not np.array_equal(model.sample(points, draws, seed=1), drawn):
+        broken.append("two draws with the same seed differ")
+    if model.sample([], draws, seed=1).shape != (model.members, draws, 0, len(problem.outputs)):
+        broken.append("no points get draws")
+    density = model.log_prob(points, drawn[0, 0])
+    if density is not None and density.shape != (model.members, len(points)):
+        broken.append(f"log densities at {len(points)} points have the shape {density.shape}")
+    elif density is not None and (np.isnan(density).any() or np.isposinf(density).any()):
+        broken.append("a log density of a draw is not a number, or infinite")
     return broken
 
 

@@ -28,11 +28,45 @@ class Point:
     fidelity: str
 
 
+class Offer(NamedTuple):
+    """What one proposer brought to the pool from which a decision was made.
+
+    It made `proposals`, which took `seconds` of a processor. `share` is what part of the pool it might fill and
+    `promise` what its proposals are worth by their acquisition values (0 to 1, `theoros.models.credit.promises`); both
+    None where there was no other proposer to be held against, or no model.
+    """
+
+    proposer: str
+    proposals: int
+    seconds: float
+    share: float | None = None
+    promise: float | None = None
+
+
 class Origin(NamedTuple):
-    """Who chose a point: the names of the proposer and of the acquisition, ``""`` where there was none."""
+    """Who chose a point: the names of the proposer and of the acquisition, ``""`` where there was none.
+
+    `offers` are what all proposers brought to the pool it was chosen from, and `seconds` is how long its oracle took,
+    None where nobody measured it.
+    """
 
     proposer: str
     acquisition: str
+    offers: tuple[Offer, ...] = ()
+    seconds: float | None = None
+
+
+class Structure(Protocol):
+    """An output of a label that is an array: read when it is needed, not before."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        ...
+
+    def read(self) -> Array:
+        """The array."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,13 +75,15 @@ class Dataset:
 
     `values` is ``n x m``, one column per scalar of `outputs`, NaN where a label lacks that output. Rows are in the
     order in which they were decided. `origins` (n) say who chose each, None where that is not known; they are empty
-    where it is known of none.
+    where it is known of none. `structures` are the arrays that `Problem.structures` names, n each, None where a label
+    lacks it.
     """
 
     points: tuple[Point, ...]
     outputs: tuple[str, ...]
     values: Array
     origins: tuple[Origin | None, ...] = ()
+    structures: Mapping[str, tuple[Structure | None, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -112,13 +148,13 @@ class Problem:
     """All that a model or a decision needs to know of a campaign, and nothing else of it.
 
     `goal` is ``"optimize"`` or ``"learn"``. `outputs` are the scalars to be modelled; `objectives` say which of them
-    are to be large, small or near a target, several of them in the sense of Pareto (for ``learn``, whose variance
-    counts: one). `fidelities` go from cheapest to the truth, with `costs` relative to the last. `feasible` tells if
-    a candidate keeps the constraints that need no oracle (a synthesizability bound); it is cheap and vetoes a candidate
-    before it is scored. `earlier` campaigns have asked similar questions (`theoros.models.surrogates.transfer`).
+    are to be large, small or near a target, several of them in the sense of Pareto (for ``learn``: what is to be known
+    well, every one of them). `fidelities` go from cheapest to the truth, with `costs` relative to the last. `feasible`
+    tells if a candidate keeps the constraints that need no oracle (a synthesizability bound); it is cheap and vetoes a
+    candidate before it is scored. `earlier` campaigns asked similar questions (`theoros.models.surrogates.transfer`).
     `noise` is what is known of the labels' errors. With a `desirability` that one number is to be large, and the
     `objectives` are the wishes of which it is made. If it is `timed`, run times are learned as well
-    (`theoros.models.run_time`).
+    (`theoros.models.run_time`). `structures` are outputs that are arrays and that the surrogate reads.
     """
 
     goal: str
@@ -134,10 +170,11 @@ class Problem:
     noise: tuple[LabelNoise, ...] = ()
     desirability: Desirability | None = None
     timed: bool = False
+    structures: tuple[str, ...] = ()
 
     @property
     def objective(self) -> Objective:
-        """The first objective, which is the only one but in a search for a Pareto front or for what is desirable."""
+        """The first objective; there are more where a front is sought, several are learned, or one is desirable."""
         return self.objectives[0]
 
     @property
@@ -280,18 +317,35 @@ class ProposalRequest:
     dataset: Dataset | None = None
 
 
+class Descent(NamedTuple):
+    """Of which `parents` a `child` was made: canonical texts of candidates, SMILES for molecules."""
+
+    child: str
+    parents: tuple[str, ...]
+
+
+class Bred(NamedTuple):
+    """A candidate with its descent: first its own parents, then those of the parents that were bred with it."""
+
+    candidate: Candidate
+    descent: tuple[Descent, ...] = ()
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A candidate with the name of the proposer that made it.
 
     `acquisition` is the one under which it was sought where several take turns, `share` what part of the proposals its
-    proposer might make where there are several.
+    proposer might make where there are several. `descent` is known of what was bred (`Breeder`), and `offers` are those
+    of all proposers that were asked together with its own.
     """
 
     candidate: Candidate
     proposer: str
     acquisition: str = ""
     share: float | None = None
+    descent: tuple[Descent, ...] = ()
+    offers: tuple[Offer, ...] = field(default=(), compare=False)  # holds times, which no two runs share
 
 
 class Proposer(Protocol):
@@ -317,6 +371,14 @@ class Proposer(Protocol):
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """Return up to `request.n` distinct valid candidates that are feasible and not in `request.seen`."""
+        ...
+
+
+class Breeder(Protocol):
+    """A proposer that makes candidates of other candidates, and can say of which."""
+
+    def bred(self, request: ProposalRequest) -> list[Bred]:
+        """What `propose` would return, each with its descent."""
         ...
 
 
@@ -386,7 +448,8 @@ class Choice:
     """A decision as the models make it: what to ask next and why.
 
     `value` is the acquisition value, None where there was no model; `predictions` maps an output to its mean and
-    standard deviation at `point`.
+    standard deviation at `point`. `descent` is that of the proposal. `offers` are what the proposers brought to the
+    pool, at the first of the choices that are made from one pool; the others have none, so that each counts once.
     """
 
     point: Point
@@ -395,3 +458,5 @@ class Choice:
     value: float | None
     predictions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     reason: str = ""
+    descent: tuple[Descent, ...] = ()
+    offers: tuple[Offer, ...] = field(default=(), compare=False)  # holds times, which no two runs share

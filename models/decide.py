@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence, Set
-from dataclasses import dataclass, replace
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
 import numpy as np
 
 from theoros.models.contract import (
     Acquisition,
+    Array,
     BatchAcquisition,
+    Bred,
     Choice,
     Dataset,
     FittedSurrogate,
+    Offer,
     Pick,
     Point,
     Problem,
@@ -23,7 +28,7 @@ from theoros.models.contract import (
     Proposer,
     Score,
 )
-from theoros.models.credit import shares, told
+from theoros.models.credit import merged, offers, promises, shares, told
 from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -34,6 +39,8 @@ logger = logging.getLogger(__name__)
 POOL = 32
 #: The name under which candidates that have labels below the target fidelity only are proposed again.
 PROMOTION = "promotion"
+#: The reason of a choice that no model had a part in.
+_BEFORE = "chosen before the first fit"
 
 
 def without_model(problem: Problem, proposals: Sequence[Proposal], *, initial: bool) -> list[Choice]:
@@ -44,12 +51,8 @@ def without_model(problem: Problem, proposals: Sequence[Proposal], *, initial: b
     ones cost little by definition. After it, candidates are asked at the target fidelity.
     """
     fidelities = problem.fidelities if initial else (problem.target,)
-    reason = "initial design" if initial else "chosen before the first fit"
-    return [
-        Choice(Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason=reason)
-        for proposal in proposals
-        for fidelity in fidelities
-    ]
+    reason = "initial design" if initial else _BEFORE
+    return _unguided(proposals, [fidelities] * len(proposals), reason)
 
 
 def propose(
@@ -64,6 +67,7 @@ def propose(
     seed: int,
     *,
     ranked: bool = False,
+    per_second: bool = False,
 ) -> list[Proposal]:
     """Ask every proposer for candidates to choose `n` decisions from; return all, distinct, in the proposers' order.
 
@@ -77,10 +81,13 @@ def propose(
     another yields something; when none does, random candidates stand in, so an empty list means an exhausted space.
 
     With a model, several proposers share the proposals by what theirs have earned (`theoros.models.credit`), and of
-    several acquisitions that take turns one scores them all.
+    several acquisitions that take turns one scores them all. `per_second` counts their time as well: then a proposer
+    with less than an equal share makes as many as the others, but sits out in proportion, so that its time is saved.
+    Each proposal comes with what all proposers brought (`Proposal.offers`).
     """
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"))
-    acquisition, parts = turn.acquisition, _parts(problem, dataset, proposers) if model is not None else {}
+    acquisition = turn.acquisition
+    parts = _parts(problem, dataset, proposers, per_second) if model is not None else {}
     request = ProposalRequest(
         problem,
         n if model is None else max(POOL, 4 * n),
@@ -93,33 +100,30 @@ def propose(
         score=acquisition.scorer(problem, model, dataset, pending, seed=derived_seed(seed, "score")) if model else None,
         dataset=dataset,
     )
-    found: dict[str, Proposal] = {}
-
-    def add(name: str, candidates: Sequence[Candidate]) -> None:
-        for candidate in candidates:
-            if candidate.hash not in seen:
-                found.setdefault(candidate.hash, Proposal(candidate, name, turn.name, parts.get(name)))
-
+    made = _Made(seen, turn.name, parts)
     for index, proposer in enumerate(proposers):
         if proposer.needs_model and model is None:
             continue
-        part = max(1, round(parts[proposer.name] * len(parts) * request.n)) if parts else request.n
-        own = replace(request, n=part, seed=derived_seed(seed, proposer.name, index))
+        own_seed = derived_seed(seed, proposer.name, index)
+        weight = parts[proposer.name] * len(parts) if parts else 1.0
+        if per_second and weight < 1.0:
+            if np.random.default_rng(derived_seed(own_seed, "sits out")).random() > weight:
+                continue
+            weight = 1.0
         try:
-            add(proposer.name, proposer.propose(own))
+            made.ask(proposer, replace(request, n=max(1, round(weight * request.n)), seed=own_seed))
         except Exception:
             logger.warning("the proposer %r failed and is left out of this decision", proposer.name, exc_info=True)
-    if not found:
+    if not made.found:
         from theoros.models.proposers.random_design import RandomDesign
 
-        add(RandomDesign.name, RandomDesign().propose(replace(request, seed=derived_seed(seed, "stand-in"))))
+        made.ask(RandomDesign(), replace(request, seed=derived_seed(seed, "stand-in")))
     if model is not None and len(problem.fidelities) > 1:
-        add(PROMOTION, _promotions(problem, dataset))
-    proposals = list(found.values())
-    if not ranked or request.score is None or not proposals:
-        return proposals
-    order = np.argsort(-request.score([proposal.candidate for proposal in proposals]), kind="stable")
-    return [proposals[place] for place in order]
+        made.add(PROMOTION, [Bred(candidate) for candidate in _promotions(problem, dataset)])
+    values = None
+    if request.score is not None and made.found and (ranked or parts):
+        values = request.score([proposal.candidate for proposal in made.found.values()])
+    return made.proposals(values, ranked=ranked)
 
 
 def select(
@@ -145,7 +149,8 @@ def select(
     open_levels = [f for f in problem.fidelities if fidelities is None or f in fidelities]
     pool = _Pool.of(problem, proposals, seen, pending, open_levels)
     if model is None:
-        return [_unguided(proposal, pool.levels_of(proposal.candidate)[-1]) for proposal in pool.proposals[: max(n, 0)]]
+        first = pool.proposals[: max(n, 0)]
+        return _unguided(first, [pool.levels_of(proposal.candidate)[-1:] for proposal in first], _BEFORE)
     candidates = [proposal.candidate for proposal in pool.proposals]
     sought = next((proposal.acquisition for proposal in pool.proposals), "")
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"), sought)
@@ -168,9 +173,10 @@ def select(
         point = Point(proposal.candidate, fidelity)
         rivals = len(candidates) - (place if plan is None else 0)
         more = [turn.reason, _share(proposal), f"{fidelity}: {why}" if why else ""]
-        chosen.append(_Chosen(point, proposal.proposer, pick.value, _reason(rivals, len(plan or ()), more)))
+        chosen.append(_Chosen(point, proposal, pick.value, _reason(rivals, len(plan or ()), more)))
         now.append(point)
-    return _with_predictions(chosen, model, acquisition.name)
+    offered = merged([proposal.offers for proposal in proposals])
+    return _with_predictions(chosen, model, acquisition.name, offered)
 
 
 @dataclass(frozen=True)
@@ -209,19 +215,68 @@ class _Pool:
         return [level for level in self.levels if (candidate.hash, level) not in self.seen]
 
 
+@dataclass
+class _Made:
+    """A pool in the making: distinct proposals by their candidates' hashes, and what each proposer took for its own."""
+
+    seen: Set[str]
+    acquisition: str
+    parts: Mapping[str, float]
+    found: dict[str, Proposal] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def ask(self, proposer: Proposer, request: ProposalRequest) -> None:
+        """Take in what `proposer` makes, and the processor seconds that it takes, also where it raises."""
+        started = time.process_time()
+        try:
+            bred = getattr(proposer, "bred", None)
+            made = [Bred(candidate) for candidate in proposer.propose(request)] if bred is None else bred(request)
+            self.add(proposer.name, made)
+        finally:
+            self.seconds[proposer.name] = self.seconds.get(proposer.name, 0.0) + time.process_time() - started
+
+    def add(self, name: str, made: Sequence[Bred]) -> None:
+        """Take in what is not `seen`; what two have made is the first one's."""
+        for candidate, descent in made:
+            if candidate.hash not in self.seen:
+                proposal = Proposal(candidate, name, self.acquisition, self.parts.get(name), descent)
+                self.found.setdefault(candidate.hash, proposal)
+
+    def proposals(self, values: Array | None, *, ranked: bool) -> list[Proposal]:
+        """All, with what each proposer brought; if they are to be `ranked`, in the order of their `values`."""
+        every = list(self.found.values())
+        arms = [place for place, proposal in enumerate(every) if proposal.proposer in self.parts]
+        promised = promises([every[i].proposer for i in arms], values[arms]) if values is not None else {}
+        brought = offers(Counter(p.proposer for p in every), self.seconds, self.parts, promised)
+        order = np.argsort(-values, kind="stable") if ranked and values is not None else range(len(every))
+        return [replace(every[place], offers=brought) for place in order]
+
+
 class _Chosen(NamedTuple):
     """A choice without its prediction."""
 
     point: Point
-    proposer: str
+    proposal: Proposal
     value: float
     reason: str
 
 
-def _unguided(proposal: Proposal, fidelity: str) -> Choice:
-    return Choice(
-        Point(proposal.candidate, fidelity), proposal.proposer, "", None, reason="chosen before the first fit"
-    )
+def _unguided(proposals: Sequence[Proposal], fidelities: Sequence[Sequence[str]], reason: str) -> list[Choice]:
+    """Proposals as choices, each at its `fidelities`; the first has all that was offered."""
+    offered = merged([proposal.offers for proposal in proposals])
+    return [
+        Choice(
+            Point(proposal.candidate, level),
+            proposal.proposer,
+            "",
+            None,
+            reason=reason,
+            descent=proposal.descent,
+            offers=offered if place == number == 0 else (),
+        )
+        for place, (proposal, levels) in enumerate(zip(proposals, fidelities, strict=True))
+        for number, level in enumerate(levels)
+    ]
 
 
 def _planned(
@@ -275,10 +330,12 @@ class _Turn(NamedTuple):
         return cls(chosen, chosen.name, f"the turn of {chosen.name} ({told(held)})")
 
 
-def _parts(problem: Problem, dataset: Dataset, proposers: Sequence[Proposer]) -> dict[str, float]:
+def _parts(problem: Problem, dataset: Dataset, proposers: Sequence[Proposer], per_second: bool) -> dict[str, float]:
     """What part of the proposals each proposer may make; nothing where there is one."""
     names = [proposer.name for proposer in proposers]
-    return shares(problem, dataset, "proposer", names) if len(set(names)) == len(names) > 1 else {}
+    if not len(set(names)) == len(names) > 1:
+        return {}
+    return shares(problem, dataset, "proposer", names, per_second=per_second)
 
 
 def _share(proposal: Proposal) -> str:
@@ -290,8 +347,10 @@ def _reason(rivals: int, together: int, more: Sequence[str]) -> str:
     return "; ".join(text for text in (reason, *more) if text)
 
 
-def _with_predictions(chosen: Sequence[_Chosen], model: FittedSurrogate, acquisition: str) -> list[Choice]:
-    """Choices with what the model predicts of them, all asked at once."""
+def _with_predictions(
+    chosen: Sequence[_Chosen], model: FittedSurrogate, acquisition: str, offered: tuple[Offer, ...]
+) -> list[Choice]:
+    """Choices with what the model predicts of them, all asked at once; the first has all that was `offered`."""
     if not chosen:
         return []
     prediction = model.predict([item.point for item in chosen])
@@ -299,7 +358,7 @@ def _with_predictions(chosen: Sequence[_Chosen], model: FittedSurrogate, acquisi
     return [
         Choice(
             item.point,
-            item.proposer,
+            item.proposal.proposer,
             acquisition,
             item.value if np.isfinite(item.value) else None,
             {
@@ -307,6 +366,8 @@ def _with_predictions(chosen: Sequence[_Chosen], model: FittedSurrogate, acquisi
                 for column, output in enumerate(prediction.outputs)
             },
             item.reason,
+            item.proposal.descent,
+            () if row else offered,
         )
         for row, item in enumerate(chosen)
     ]

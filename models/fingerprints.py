@@ -99,10 +99,13 @@ def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32
 @lru_cache(maxsize=50_000)
 def _set_columns(smiles: str, parts: tuple[tuple[str, int], ...]) -> NDArray[np.int64]:
     """The columns that are one in all blocks, some 4 kB for a drug."""
-    molecule, first = _molecule(smiles), 0
-    found = [np.zeros(0, dtype=np.int64)]
+    first, found = 0, [np.zeros(0, dtype=np.int64)]
     for name, size in parts:
-        found.append(_bits(molecule, name, size).astype(np.int64) + first)
+        if name.startswith("morgan"):  # which others want too
+            bits = thermometer_bits(smiles, int(name.removeprefix("morgan")), size)
+        else:
+            bits = _bits(_molecule(smiles), name, size)
+        found.append(bits.astype(np.int64) + first)
         first += size
     return np.concatenate(found)
 
@@ -126,16 +129,18 @@ def _counted(molecule: Any, block: str) -> Mapping[int, int]:
 
 def _composition(molecule: Any) -> Mapping[int, int]:
     """Counts of elements, elements by hybridisation, hydrogens, ring atoms, and bonds by type and conjugation."""
+    # By index: RDKit's own iteration over atoms costs several times as much.
+    atoms = [molecule.GetAtomWithIdx(i) for i in range(molecule.GetNumAtoms())]
+    bonds = [molecule.GetBondWithIdx(i) for i in range(molecule.GetNumBonds())]
     counts: Counter[tuple[int, ...]] = Counter()
-    for atom in molecule.GetAtoms():
-        number = atom.GetAtomicNum()
-        counts[0, number] += 1
-        counts[1, number, int(atom.GetHybridization())] += 1
-        counts[(2,)] += atom.GetTotalNumHs()
-        counts[(3,)] += atom.IsInRing()
-    for bond in molecule.GetBonds():
-        counts[4, int(bond.GetBondType()), int(bond.GetIsConjugated())] += 1
-    return {mix_all(key): count for key, count in counts.items()}
+    for (number, hybridization), count in Counter((a.GetAtomicNum(), a.GetHybridization()) for a in atoms).items():
+        counts[0, number] += count
+        counts[1, number, int(hybridization)] += count
+    for (order, conjugated), count in Counter((b.GetBondType(), b.GetIsConjugated()) for b in bonds).items():
+        counts[4, int(order), int(conjugated)] += count
+    counts[(2,)] = sum(atom.GetTotalNumHs() for atom in atoms)
+    counts[(3,)] = sum(atom.IsInRing() for atom in atoms)
+    return {_key(key): count for key, count in counts.items()}
 
 
 def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
@@ -145,6 +150,11 @@ def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
         reached = round(levels * min(max((number - low) / (high - low), 0.0), 1.0))
         found.append(2 * levels * place + np.where(step < reached, step, levels + step))
     return np.concatenate(found).astype(np.int32)
+
+
+@lru_cache(maxsize=4_096)
+def _key(parts: tuple[int, ...]) -> int:
+    return mix_all(parts)
 
 
 @lru_cache(maxsize=64)

@@ -19,13 +19,15 @@ from theoros.models.contract import Acquisition, Problem, Proposer, Surrogate
 class SurrogateEntry:
     """Where a surrogate is implemented, and what its class declares.
 
-    `needs` are a module that has to be importable and the extra that brings it.
+    `needs` are a module that has to be importable and the extra that brings it; `reads` are outputs, arrays too, that
+    it wants of each label beside those to be modelled.
     """
 
     path: str
     provides: frozenset[str]
     kinds: frozenset[str]
     needs: tuple[str, str] | None = None
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,12 @@ _GP = "theoros.models.surrogates.gaussian_process"
 _SURROGATES = "theoros.models.surrogates"
 _ACQUISITION = "theoros.models.acquisition"
 _PROPOSERS = "theoros.models.proposers"
+_TWINS = "theoros.models.twins"
 _PARAMETERS, _MOLECULE = frozenset({"parameters"}), frozenset({"molecule"})
 _BOTH_KINDS = _PARAMETERS | _MOLECULE
 _MOMENTS = frozenset({"mean", "variance"})
 _GAUSSIAN = frozenset({"mean", "variance", "samples", "posterior", "gradient"})
+_GENERATIVE = frozenset({"mean", "variance", "samples", "generative"})
 _POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
 _ONE, _PARETO = frozenset({"optimize", "match"}), frozenset({"pareto"})
 _DESIRABILITY = frozenset({"desirability"})
@@ -103,6 +107,15 @@ SURROGATES: Mapping[str, SurrogateEntry] = {
         frozenset({"mean", "variance", "samples"}),
         _MOLECULE,
     ),
+    "cvae": SurrogateEntry(f"{_TWINS}.cvae:ConditionalVAE", _GENERATIVE, _BOTH_KINDS),
+    "cgan": SurrogateEntry(f"{_TWINS}.cgan:ConditionalGAN", _GENERATIVE, _BOTH_KINDS),
+    "conditional_flow": SurrogateEntry(
+        f"{_TWINS}.conditional_flow:ConditionalFlow", _GENERATIVE, _BOTH_KINDS, ("zuko", "twins")
+    ),
+    "flow_matching": SurrogateEntry(f"{_TWINS}.flow_matching:FlowMatching", _GENERATIVE, _BOTH_KINDS),
+    "foam_twin": SurrogateEntry(
+        f"{_TWINS}.foam:FoamTwin", frozenset({"mean", "variance", "generative"}), _PARAMETERS, reads=("films",)
+    ),
 }
 ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     "log_ei": AcquisitionEntry(f"{_ACQUISITION}.log_ei:LogExpectedImprovement", _POSTERIOR, _ONE),
@@ -115,6 +128,7 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     ),
     "ei": AcquisitionEntry(f"{_ACQUISITION}.expected_improvement:ExpectedImprovement", _MOMENTS, _ONE),
     "ucb": AcquisitionEntry(f"{_ACQUISITION}.ucb:UpperConfidenceBound", _MOMENTS, _OPTIMIZE),
+    "sceptical_ucb": AcquisitionEntry(f"{_ACQUISITION}.sceptical_ucb:ScepticalUpperBound", _POSTERIOR, _OPTIMIZE),
     "thompson": AcquisitionEntry(
         f"{_ACQUISITION}.thompson:Thompson", frozenset({"samples"}), _ONE | _PARETO | _DESIRABILITY
     ),
@@ -132,6 +146,11 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     "epig": AcquisitionEntry(f"{_ACQUISITION}.epig:ExpectedPredictiveInformationGain", frozenset({"samples"}), _LEARN),
     "bald": AcquisitionEntry(f"{_ACQUISITION}.bald:Disagreement", frozenset({"variance"}), _LEARN),
     "committee": AcquisitionEntry(f"{_ACQUISITION}.committee:QueryByCommittee", frozenset({"samples"}), _LEARN),
+    "loo_variance": AcquisitionEntry(f"{_ACQUISITION}.loo_variance:LeaveOneOutVariance", _POSTERIOR, _LEARN),
+    "distribution_distance": AcquisitionEntry(
+        f"{_ACQUISITION}.distribution_distance:DistributionDistance", frozenset({"generative"}), _LEARN
+    ),
+    "violation": AcquisitionEntry(f"{_ACQUISITION}.violation:Violation", frozenset({"generative"}), _LEARN),
     "portfolio": AcquisitionEntry(
         f"{_ACQUISITION}.portfolio:Portfolio", frozenset({"mean", "variance", "samples"}), _OPTIMIZE
     ),
@@ -168,9 +187,17 @@ PROPOSERS: Mapping[str, ProposerEntry] = {
 }
 
 
-def surrogate(name: str) -> Surrogate:
-    """Build the surrogate `name`, or ``package.module:Class`` of a user's own; raises ValueError."""
-    return cast(Surrogate, _load(_surrogate_entry(name).path)())
+def surrogate(name: str, options: Mapping[str, Any] | None = None) -> Surrogate:
+    """Build the surrogate `name`, or ``package.module:Class`` of a user's own; raises ValueError.
+
+    `options` are for a class that has ``with_options``.
+    """
+    built = _load(_surrogate_entry(name).path)
+    if not options:
+        return cast(Surrogate, built())
+    if not hasattr(built, "with_options"):
+        raise ValueError(f"The surrogate {name!r} has no options. Leave {', '.join(map(repr, options))} out.")
+    return cast(Surrogate, built.with_options(options))
 
 
 def acquisition(name: str) -> Acquisition:
@@ -232,6 +259,11 @@ def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
 def reads_run_times(acquisition: str) -> bool:
     """Whether the acquisition wants run times to be learned; raises ValueError for a name that nobody knows."""
     return _acquisition_entry(acquisition).run_times
+
+
+def structures_read(surrogate: str) -> tuple[str, ...]:
+    """The arrays of each label that the surrogate reads; raises ValueError for a name that nobody knows."""
+    return _surrogate_entry(surrogate).reads
 
 
 def default_proposers(problem: Problem) -> tuple[str, ...]:
@@ -318,7 +350,8 @@ def _works(entry: ProposerEntry, problem: Problem) -> bool:
 def _surrogate_entry(name: str) -> SurrogateEntry:
     if ":" in name:
         cls = _load(name)
-        return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds))
+        reads = tuple(getattr(cls, "reads", ()))
+        return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds), reads=reads)
     return SURROGATES[_known(name, SURROGATES, "surrogate")]
 
 

@@ -20,18 +20,22 @@ BUILT_IN: Mapping[str, str] = {
     "pyscf": "theoros.oracles.chemistry.oracle:PySCFOracle",
     "xtb": "theoros.oracles.chemistry.oracle:XTBOracle",
     "ase": "theoros.oracles.ase_calculator:ASEOracle",
+    "scattering": "theoros.oracles.physics.scattering:ScatteringOracle",
     "command": "theoros.oracles.command:CommandOracle",
     "synthetic": "theoros.oracles.synthetic:SyntheticOracle",
     "lookup": "theoros.oracles.lookup:LookupOracle",
+    "foam": "theoros.oracles.physics.foam.oracle:FoamOracle",
 }
 
 SUMMARIES: Mapping[str, str] = {
     "pyscf": "quantum chemistry with PySCF, from GFN-xTB through DFT to coupled cluster",
     "xtb": "semi-empirical quantum chemistry, GFN1-xTB and GFN2-xTB by tblite",
     "ase": "any ASE calculator",
+    "scattering": "a charged particle scattered by fixed charges, with a detector's noise",
     "command": "any program: JSON in, JSON out",
     "synthetic": "a test function of BoTorch, with noise, delays and failures on demand",
     "lookup": "a table of known answers, to rehearse a campaign",
+    "foam": "a two-dimensional dry foam that coarsens, exactly or as a Potts model",
 }
 
 

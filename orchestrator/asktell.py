@@ -179,7 +179,7 @@ def _learn(
     if len(labels) < 2:
         return None, None
     seed = derive(plan.spec.seed, "fit", len(labels))
-    dataset, sequences = history(labels, evaluations, plan.problem.columns)
+    dataset, sequences = history(labels, evaluations, plan.problem)
     versions = store.model_versions(name)
     earlier = versions[-1].hyperparameters if versions else {}
     contest = Contest.recorded(plan.rivals, earlier.get(modelling.CONTEST))

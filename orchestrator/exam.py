@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from theoros.models.contract import Array, FittedSurrogate, Point
+from theoros.models.learning_error import learning_error
 from theoros.models.sampling import derived_seed
 from theoros.oracles.contract import Oracle, checked_values
 from theoros.oracles.failures import MissingDependency
@@ -19,14 +20,14 @@ QUESTIONS = 500
 
 @dataclass
 class Exam:
-    """Random candidates and their true `values` (n) of the output that is to be learned.
+    """Random candidates and their true `values`, ``n x m``, of the `outputs` that are to be learned.
 
     They are drawn once, by the campaign's seed, and are the same for every method and seed. Nobody is told of them. Of
     a small library the campaigns may ask some by themselves; these count like the others, as the question is how good
     the model is everywhere.
     """
 
-    output: str
+    outputs: tuple[str, ...]
     points: tuple[Point, ...]
     values: Array
     _last: tuple[FittedSurrogate | None, float] = field(default=(None, math.nan), repr=False)
@@ -38,30 +39,33 @@ class Exam:
         Raises ValueError when none is answered.
         """
         problem = plan.problem
+        outputs = tuple(goal.output for goal in problem.objectives)
         rng = np.random.default_rng(derived_seed(plan.spec.seed, "exam"))
         points, values = [], []
         for candidate in problem.space.sample(n, rng):
             try:
                 answer = oracle.evaluate(candidate, problem.target)
-                value = float(checked_values(oracle.outputs, answer)[problem.objective.output])
+                checked = checked_values(oracle.outputs, answer)
+                answered = [float(checked[output]) for output in outputs]
             except MissingDependency:
                 raise
             except Exception:  # noqa: S112  # it can't be answered, so no model can be wrong about it
                 continue
             points.append(Point(candidate, problem.target))
-            values.append(value)
+            values.append(answered)
         if not points:
             raise ValueError(
                 f"The oracle failed for all of {n} random candidates, so no model can be examined on them."
             )
-        return cls(problem.objective.output, tuple(points), np.array(values))
+        return cls(outputs, tuple(points), np.array(values))
 
     def error(self, model: FittedSurrogate | None) -> float:
-        """The root mean square error of a model's predictions, in the output's unit; NaN where there is no model."""
+        """How wrong a model's predictions are (`theoros.models.learning_error`); NaN where there is no model."""
         if model is None:
             return math.nan
         if model is not self._last[0]:
             prediction = model.predict(self.points)
-            missed = prediction.mean[:, prediction.outputs.index(self.output)] - self.values
-            self._last = (model, float(np.sqrt(np.mean(missed**2))))
+            columns = [prediction.outputs.index(output) for output in self.outputs]
+            missed = np.sqrt(np.mean((prediction.mean[:, columns] - self.values) ** 2, axis=0))
+            self._last = (model, learning_error(missed.tolist(), self.values.std(0).tolist()))
         return self._last[1]

@@ -62,11 +62,11 @@ def refitted(store: Store, name: str) -> Refitted:
         raise SpecError(f"campaign {name!r} has {len(labels)} labels, and a model needs two. Run it first.", ("NAME",))
     from theoros.models.registry import surrogate
 
-    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem.columns)
+    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem)
     problem, seed = problem_of(plan.problem, data), derive(plan.spec.seed, "fit", len(labels))
     versions = store.model_versions(name)
     chosen = versions[-1].surrogate if plan.models.rivals and versions else plan.surrogate
-    model = surrogate(chosen).fit(problem, data, seed=seed)
+    model = surrogate(chosen, plan.spec.surrogate_options).fit(problem, data, seed=seed)
     number, told = (versions[-1].number, versions[-1].hyperparameters) if versions else (None, {})
     widening = Widening.recorded(told.get(WIDENING))
     return Refitted(plan, problem, model, number, len(labels), model.message, widening)

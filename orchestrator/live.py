@@ -119,8 +119,7 @@ class Narrator(Agent):
                 ("workers busy", f"{min(1.0, busy / (self._most_running * max(now - self._first_start, 1e-9))):.0%}")
             )
         if self._model is not None and self._model.error is not None:
-            own = card.units.get(card.objectives[0].output, "")
-            facts.append(("model error", f"{self._model.error:.3g} {own}".strip()))
+            facts.append(("model error", f"{self._model.error:.3g} {card.error_unit}".strip()))
         if self._failed:
             facts.append(("failed", str(self._failed)))
         return facts

@@ -48,7 +48,15 @@ class Plan:
         """What the model workers are told of it; a surrogate that is none of the rivals was chosen for good."""
         rivals = self.rivals if self.surrogate in self.rivals else ()
         return ModelPlan(
-            self.problem, self.surrogate, self.acquisition, self.proposers, self.initial_proposer, rivals, self.gates
+            self.problem,
+            self.surrogate,
+            self.acquisition,
+            self.proposers,
+            self.initial_proposer,
+            rivals,
+            self.gates,
+            self.spec.credit == "per_second",
+            self.spec.surrogate_options,
         )
 
     @property

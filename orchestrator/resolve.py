@@ -97,6 +97,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         noise=noise,
     )
     surrogate, rivals, acquisition, proposers, initial_proposer = _models(spec, problem)
+    problem = replace(problem, structures=_structures(surrogate, oracle))
+    _check_credit(spec, proposers)
     if registry.reads_run_times(acquisition):
         problem = replace(problem, timed=True)
         if spec.workers.slots == 1:
@@ -178,7 +180,7 @@ def _oracle(spec: CampaignSpec, space: Space | None, base: Path) -> tuple[Oracle
 def _asked_at(spec: CampaignSpec, output: str) -> tuple[str | int, ...]:
     """Where in the file an output is asked for."""
     question = spec.question
-    if question.learn == output:
+    if output in question.learn:
         return ("question", "learn")
     for wish in question.wishes:
         if wish.output == output:
@@ -362,6 +364,10 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, tuple[str, ...],
         registry.check_surrogate_name(surrogate, problem)
         if spec.surrogate != "auto" and problem.noise:
             registry.check_reads_noise(surrogate)
+        if spec.surrogate_options:
+            if spec.surrogate == "auto":
+                raise ValueError("only a surrogate that is named has options. Name it, or leave them out.")
+            registry.surrogate(surrogate, spec.surrogate_options)
     except ValueError as error:
         raise SpecError(str(error), ("surrogate",)) from error
     try:
@@ -380,6 +386,39 @@ def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, tuple[str, ...],
             raise SpecError(str(error), ("proposers", i)) from error
     initial = proposers[0] if acquisition == "random" else registry.initial_proposer(problem)
     return surrogate, rivals, acquisition, tuple(proposers), initial
+
+
+def _structures(surrogate: str, oracle: Oracle) -> tuple[str, ...]:
+    """The arrays that the surrogate reads, which the oracle has to give."""
+    from theoros.models import registry
+
+    wanted = registry.structures_read(surrogate)
+    if missing := [name for name in wanted if name not in oracle.outputs]:
+        names = ", ".join(wanted)
+        raise SpecError(
+            f"the surrogate {surrogate!r} learns from the output {missing[0]!r}, and the oracle {oracle.name!r} is not "
+            f"asked for it or has none. Add 'record: [{names}]' to the question, or use another surrogate.",
+            ("surrogate",),
+        )
+    return wanted
+
+
+def _check_credit(spec: CampaignSpec, proposers: Sequence[str]) -> None:
+    """Raise SpecError where credit by time would say nothing, or would break a promise."""
+    if spec.credit != "per_second":
+        return
+    if len(proposers) < 2:
+        raise SpecError(
+            f"credit is shared among proposers, and this campaign has one, {proposers[0]!r}. Name several proposers, "
+            "or leave it out.",
+            ("credit",),
+        )
+    if spec.workers.slots == 1:
+        raise SpecError(
+            "credit per second depends on how long proposers take, and a campaign with one slot repeats exactly. "
+            "Use more slots, or leave it out.",
+            ("credit",),
+        )
 
 
 def _default_initial(spec: CampaignSpec, space: Space, levels: int) -> int:

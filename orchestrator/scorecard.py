@@ -86,7 +86,7 @@ class Scorecard:
     @property
     def several(self) -> bool:
         """Whether a front is looked for rather than one best."""
-        return len(self.objectives) > 1 and self.desirability is None
+        return self.goal == "optimize" and len(self.objectives) > 1 and self.desirability is None
 
     @property
     def target(self) -> str:
@@ -113,10 +113,23 @@ class Scorecard:
         return f"{output} ({unit})" if unit else output
 
     @property
+    def error_unit(self) -> str:
+        """The unit of a model's error: that of the first objective, and none for several outputs that are learned."""
+        joint = self.goal == "learn" and len(self.objectives) > 1
+        return "" if joint else self.units.get(self.objectives[0].output, "")
+
+    @property
+    def error_label(self) -> str:
+        """What the error of a model is that learns the objectives, with its unit (`theoros.models.learning_error`)."""
+        if len(self.objectives) == 1:
+            return f"error of {self.name_of(self.objectives[0].output)}"
+        return f"error of {', '.join(goal.output for goal in self.objectives)} (share of their spread)"
+
+    @property
     def wishes(self) -> str:
         """What is wanted, in words: ``maximize gap (eV), match dipole (debye) = 2``."""
         if self.goal != "optimize":
-            return f"{self.goal} {self.name_of(self.objective.output)}"
+            return f"{self.goal} {', '.join(self.name_of(goal.output) for goal in self.objectives)}"
         if self.desirability is not None:
             parts = (
                 f"{self.name_of(wish.output)} from {wish.low:g} to {wish.high:g}"
@@ -138,12 +151,16 @@ class Scorecard:
         return float(label.values[self.objective.output])
 
     def utilities(self, label: LabelRecord) -> tuple[float, ...] | None:
-        """How good a label at the target fidelity is by each objective, larger being better; None for any other."""
+        """How good a label at the target fidelity is by each objective, larger being better; None for any other.
+
+        Of several outputs that are learned the first stands for all: none of their values is better than another.
+        """
         if label.fidelity != self.target or any(goal.output not in label.values for goal in self.objectives):
             return None
         if self.desirability is not None:
             return (float(self.desirability.of({name: float(label.values[name]) for name in self._wanted})),)
-        return tuple(float(goal.utility(float(label.values[goal.output]))) for goal in self.objectives)
+        judged = self.objectives if self.goal == "optimize" else self.objectives[:1]
+        return tuple(float(goal.utility(float(label.values[goal.output]))) for goal in judged)
 
     @property
     def _wanted(self) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from theoros.db.outputs import HeldArray
 from theoros.db.records import EvaluationRecord
 from theoros.models.contract import RUN_TIME, Choice, Origin, Point
 from theoros.models.run_time import logarithm
@@ -157,10 +158,12 @@ class _Run:
     def _end(self, number: int, choice: Choice, decision_seconds: float) -> None:
         candidate, fidelity = choice.point.candidate, choice.point.fidelity
         problem, values, failure = self._plan.problem, dict[str, float](), None
+        structures: dict[str, HeldArray] = {}
         try:
             checked = checked_values(self._oracle.outputs, self._oracle.evaluate(candidate, fidelity))
             known: dict[str, Any] = {**checked, RUN_TIME: logarithm(self._duration(choice.point))}
             values = {output: float(known[output]) for output in problem.columns}
+            structures = {name: HeldArray(checked[name]) for name in problem.structures}
         except MissingDependency:
             raise
         except Exception as error:  # whatever an oracle raises is a failure of this candidate, as in a campaign
@@ -170,8 +173,9 @@ class _Run:
         at_target = fidelity == problem.target
         self._labels += at_target
         started = time.perf_counter()
-        origin = Origin(choice.proposer, choice.acquisition) if values else None
-        self._chooser.tell(Labelled(number, choice.point, tuple(values.values()), origin))
+        taken = self._duration(choice.point)
+        origin = Origin(choice.proposer, choice.acquisition, choice.offers, taken) if values else None
+        self._chooser.tell(Labelled(number, choice.point, tuple(values.values()), origin, structures))
         self._learning += time.perf_counter() - started
         self.steps.append(
             Step(

@@ -104,7 +104,7 @@ class Hypervolume:
 
 @dataclass(frozen=True)
 class ModelError:
-    """The root mean square error of the model on candidates that were drawn for it (`theoros.orchestrator.exam`)."""
+    """The error of the model on candidates that were drawn for it (`theoros.orchestrator.exam`)."""
 
     label: str
 
@@ -122,7 +122,7 @@ class ModelError:
 def yardstick(problem: Problem, card: Scorecard, steps: Iterable[Step]) -> Yardstick:
     """What campaigns with this problem are compared by; `steps` are those of all that are compared."""
     if problem.goal == "learn":
-        return ModelError(f"error of {card.name_of(card.objective.output)}")
+        return ModelError(card.error_label)
     if card.several:
         return Hypervolume.beside(problem.objectives, steps)
     return BestLabel(card.objective, f"best {card.name_of(card.objective.output)}", problem.desirability)

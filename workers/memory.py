@@ -6,13 +6,13 @@ Both memories are logs that the orchestrator holds whole and sends in pieces: a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from theoros.models.contract import Dataset, Origin, Point
+from theoros.models.contract import Dataset, Origin, Point, Structure
 from theoros.models.feasibility import SUCCEEDS
 
 T = TypeVar("T")
@@ -41,13 +41,14 @@ class Labelled:
     """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs.
 
     `values` are empty for an evaluation that failed for good, for reasons that may lie in its candidate. `origin` says
-    who chose it, where that is known.
+    who chose it, where that is known. `structures` say where its arrays are, and not what they hold.
     """
 
     sequence: int
     point: Point
     values: tuple[float, ...]
     origin: Origin | None = None
+    structures: Mapping[str, Structure] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -121,4 +122,6 @@ class Labels:
         if failed.any() and not failed.all() and SUCCEEDS not in outputs:
             outputs, values = (*outputs, SUCCEEDS), np.column_stack([values, ~failed])
         origins = tuple(e.origin for e in kept) if any(e.origin for e in kept) else ()
-        return Dataset(tuple(e.point for e in kept), outputs, values, origins), sorted(known)
+        names = sorted({name for e in kept for name in e.structures})
+        structures = {name: tuple(e.structures.get(name) for e in kept) for name in names}
+        return Dataset(tuple(e.point for e in kept), outputs, values, origins, structures), sorted(known)

@@ -13,6 +13,7 @@ from theoros.models.agreement import dropped
 from theoros.models.contest import Contest, held
 from theoros.models.contract import Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
+from theoros.models.twins.unseen import DRAWN, Unseen
 from theoros.models.widening import Widening
 from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
 
@@ -27,7 +28,8 @@ class ModelPlan:
     """Which models a campaign uses, by their registered names.
 
     Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again. Of `gates`
-    the quick ones are the problem's veto, and the slow ones are asked here.
+    the quick ones are the problem's veto, and the slow ones are asked here. With `credit_per_second` the time that
+    proposers take counts in what they earn. `options` are those of a surrogate that was named.
     """
 
     problem: Problem
@@ -37,6 +39,8 @@ class ModelPlan:
     initial_proposer: str
     rivals: tuple[str, ...] = ()
     gates: Gatekeeper | None = None
+    credit_per_second: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,9 @@ def train(
     told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
     if wider.checks:
         told[WIDENING] = wider.record()
+    drawn = unseen_draws(plan.problem, previous, dataset, sequences, seed) if previous is not None else None
+    if drawn is not None:
+        told[DRAWN] = drawn.record()
     gone = dropped(plan.problem, dataset)
     report = FitReport(
         model.name,
@@ -151,7 +158,7 @@ def _fitted(
 
     problem, last = problem_of(plan.problem, dataset), previous.model if previous is not None else None
     name = plan.surrogate if contest is None else for_many(contest.leader, problem, len(dataset))
-    model = surrogate(name).fit(problem, dataset, seed=seed, previous=last)
+    model = surrogate(name, plan.options).fit(problem, dataset, seed=seed, previous=last)
     if contest is None or last is None or last.name == model.name:
         return model, ""
     if model.fell_back:
@@ -185,6 +192,26 @@ def prospective_checks(
         )
         if np.isfinite(observed) and np.isfinite(mean)
     )
+
+
+def unseen_draws(
+    problem: Problem, previous: Belief, dataset: Dataset, sequences: Sequence[int], seed: int
+) -> Unseen | None:
+    """What the previous belief drew of all labels that it had not seen, not widened; None where it draws no answers.
+
+    Evaluations that brought no label are left out.
+    """
+    from theoros.models.sampling import derived_seed
+
+    columns = [dataset.outputs.index(output) for output in problem.outputs]
+    rows = [
+        row
+        for row, sequence in enumerate(sequences)
+        if sequence not in previous.sequences and np.isfinite(dataset.values[row, columns]).any()
+    ]
+    numbers = [sequences[row] for row in rows]
+    seed = derived_seed(seed, "unseen")
+    return Unseen.of(previous.model, problem.outputs, dataset, rows, numbers, seed=seed)
 
 
 def propose(
@@ -228,6 +255,7 @@ def _proposed(
             n,
             seed,
             ranked=slow is not None,
+            per_second=plan.credit_per_second,
         )
 
     return ask(seen, seed) if slow is None else admitted(ask, slow.admits, seen, passing, seed)

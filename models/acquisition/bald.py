@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.acquisition.predicted import at_target, best_of, likely
+from theoros.models.acquisition.predicted import at_target, best_of, likely, spread
+from theoros.models.acquisition.several import wanted
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.oracles.candidate import Candidate
 
@@ -22,7 +23,8 @@ class Disagreement:
 
     Houlsby et al., arXiv:1112.5745, for Gaussian beliefs. Where the noise is alike everywhere it ranks as ``std`` does;
     where the oracle scatters more in some places than in others it does not ask there again and again. Pending points
-    are only kept from being asked again. Where there are constraints it is weighed by the probability that they hold.
+    are only kept from being asked again. Of several outputs that are learned, informations add up. Where there are
+    constraints it is weighed by the probability that they hold.
     """
 
     name: ClassVar[str] = "bald"
@@ -33,15 +35,16 @@ class Disagreement:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
         """Information in nats."""
-        known = dataset.values[:, dataset.outputs.index(problem.objective.output)]
-        known = known[np.isfinite(known)]
-        least = LEAST_NOISE * (float(known.std()) if len(known) > 1 and known.std() > 0 else 1.0)
+        least = {output: LEAST_NOISE * spread(problem, dataset, output) for output in wanted(problem)}
 
         def score(candidates: Sequence[Candidate]) -> Array:
             prediction = at_target(problem, model, candidates)
-            column = prediction.outputs.index(problem.objective.output)
-            ratio = prediction.std[:, column] / np.maximum(prediction.noise[:, column], least)
-            return np.asarray(0.5 * np.log1p(ratio**2) * likely(problem, prediction), dtype=np.float64)
+            information = np.zeros(len(candidates))
+            for output, floor in least.items():
+                column = prediction.outputs.index(output)
+                ratio = prediction.std[:, column] / np.maximum(prediction.noise[:, column], floor)
+                information += 0.5 * np.log1p(ratio**2)
+            return np.asarray(information * likely(problem, prediction), dtype=np.float64)
 
         return score
 

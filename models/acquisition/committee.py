@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 import numpy as np
 
 from theoros.models.acquisition.predicted import CHUNK, at_target, likely
+from theoros.models.acquisition.several import units
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Pick, Point, Problem, SamplePaths, Score
 from theoros.oracles.candidate import Candidate
 
@@ -22,8 +23,9 @@ class QueryByCommittee:
 
     Seung, Opper & Sompolinsky, COLT 1992; for regression Krogh & Vedelsby, NIPS 1994. In a batch each pick takes out of
     the committee's disagreement what its label would settle, by their covariance over the draws, so that the next one
-    is not its neighbour: `members` also bound how many picks can differ for a reason. Where there are constraints it is
-    weighed by the probability that they hold.
+    is not its neighbour: `members` also bound how many picks can differ for a reason. Of several outputs that are
+    learned it is the root of the sum of their squares, each in units of its labels' spread. Where there are constraints
+    it is weighed by the probability that they hold.
     """
 
     members: int = 32
@@ -35,17 +37,18 @@ class QueryByCommittee:
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
-        """Spreads in the objective's unit, less what pending labels will settle."""
-        draw = self._committee(problem, model, seed)
-        settled = _Settled.by(draw([point.candidate for point in pending]))
+        """Spreads, of a single output in its unit, less what pending labels will settle."""
+        committees = self._committees(problem, model, dataset, seed)
+        waiting = [point.candidate for point in pending]
+        settled = [_Settled.by(draw(waiting)) for draw in committees]
 
         def score(candidates: Sequence[Candidate]) -> Array:
             values = np.empty(len(candidates))
             for start in range(0, len(candidates), CHUNK):
                 chunk = candidates[start : start + CHUNK]
-                left = settled.left(draw(chunk))
+                left = [known.left(draw(chunk)) for known, draw in zip(settled, committees, strict=True)]
                 chance = likely(problem, at_target(problem, model, chunk)) if problem.constraints else 1.0
-                values[start : start + len(chunk)] = left.std(0) * chance
+                values[start : start + len(chunk)] = _spread(left) * chance
             return np.nan_to_num(values, nan=-np.inf)
 
         return score
@@ -62,30 +65,43 @@ class QueryByCommittee:
         seed: int,
     ) -> list[Pick]:
         """One after another, each settled before the next."""
-        draw = self._committee(problem, model, seed)
-        draws = _Settled.by(draw([point.candidate for point in pending])).left(draw(candidates))
+        waiting = [point.candidate for point in pending]
+        committees = self._committees(problem, model, dataset, seed)
+        left = [_Settled.by(draw(waiting)).left(draw(candidates)) for draw in committees]
         chance = np.ones(len(candidates))
         if problem.constraints:
             chance = likely(problem, at_target(problem, model, candidates))
         picks: list[Pick] = []
         taken = np.zeros(len(candidates), dtype=bool)
         while len(picks) < min(n, len(candidates)):
-            values = np.where(taken, -np.inf, draws.std(0) * chance)
+            values = np.where(taken, -np.inf, _spread(left) * chance)
             best = int(np.argmax(values))
             picks.append(Pick(best, float(values[best])))
             taken[best] = True
-            draws = _Settled.by(draws[:, [best]]).left(draws)
+            left = [_Settled.by(draws[:, [best]]).left(draws) for draws in left]
         return picks
 
-    def _committee(self, problem: Problem, model: FittedSurrogate, seed: int) -> Paths:
-        """The members' values ``k x b`` of candidates (b), less their mean."""
-        paths = cast(SamplePaths, model).paths(problem.objective.output, problem.target, self.members, seed=seed)
+    def _committees(self, problem: Problem, model: FittedSurrogate, dataset: Dataset, seed: int) -> list[Paths]:
+        """For each output the members' values ``k x b`` of candidates (b), less their mean."""
 
-        def centred(candidates: Sequence[Candidate]) -> Array:
-            values = paths(candidates)
-            return np.asarray(values - values.mean(0), dtype=np.float64)
+        def centred(paths: Paths, unit: float) -> Paths:
+            def at(candidates: Sequence[Candidate]) -> Array:
+                values = paths(candidates)
+                return np.asarray((values - values.mean(0)) / unit, dtype=np.float64)
 
-        return centred
+            return at
+
+        source = cast(SamplePaths, model)
+        return [
+            centred(source.paths(output, problem.target, self.members, seed=seed), unit)
+            for output, unit in units(problem, dataset).items()
+        ]
+
+
+def _spread(draws: Sequence[Array]) -> Array:
+    """The deviation (b) over members of each output's draws ``k x b``, all outputs together."""
+    parts = [own.std(0) for own in draws]
+    return np.asarray(parts[0] if len(parts) == 1 else np.linalg.norm(parts, axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,18 @@ from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import CHUNK, at_target, likely, offers_posterior, spread
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, SamplePaths, Score
+from theoros.models.acquisition.several import total, wanted
+from theoros.models.contract import (
+    Array,
+    Dataset,
+    FittedSurrogate,
+    Paths,
+    Point,
+    Prediction,
+    Problem,
+    SamplePaths,
+    Score,
+)
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 
@@ -30,7 +41,7 @@ class ExpectedPredictiveInformationGain:
     Beside integrated variance it cares for the share of what is unknown rather than the amount, so it does not chase
     the few places where variance is large. With a Gaussian process in closed form, pending points conditioned on; other
     surrogates draw `draws` functions, and their correlation over the draws stands for it. A space that can't sample
-    itself is represented by the labelled candidates.
+    itself is represented by the labelled candidates. Of several outputs that are learned, informations add up.
     """
 
     references: int = 256
@@ -46,8 +57,9 @@ class ExpectedPredictiveInformationGain:
         """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief = belief_of(model)
         references = belief.encode(self._domain(problem, dataset, seed))
-        asked = hallucinated(belief, problem.objective.output, pending)
-        return weighed(_EPIG(asked, references, len(problem.fidelities) - 1), problem, belief)
+        target = len(problem.fidelities) - 1
+        gains = [_EPIG(hallucinated(belief, output, pending), references, target) for output in wanted(problem)]
+        return weighed(total(gains), problem, belief)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -55,20 +67,15 @@ class ExpectedPredictiveInformationGain:
         """Mean information gains in nats."""
         if offers_posterior(model):
             return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
-        output, fidelity = problem.objective.output, problem.target
-        paths = cast(SamplePaths, model).paths(output, fidelity, self.draws, seed=seed)
-        unit = RESOLUTION**0.5 * spread(problem, dataset, output)
-        there = _standardised(paths(self._domain(problem, dataset, seed)), unit)
+        domain = self._domain(problem, dataset, seed)
+        told = [_Draws.of(problem, model, dataset, output, domain, self.draws, seed) for output in wanted(problem)]
 
         def score(candidates: Sequence[Candidate]) -> Array:
             values = np.empty(len(candidates))
             for start in range(0, len(candidates), CHUNK):
                 chunk = candidates[start : start + CHUNK]
                 prediction = at_target(problem, model, chunk)
-                column = prediction.outputs.index(output)
-                drawn = _standardised(paths(chunk), np.hypot(unit, prediction.noise[:, column]))
-                shared = (there.T @ drawn / self.draws) ** 2
-                gain = -0.5 * np.log1p(-np.minimum(shared, 1.0 - RESOLUTION)).mean(0)
+                gain = np.sum([part.gains(chunk, prediction) for part in told], axis=0)
                 values[start : start + len(chunk)] = gain * likely(problem, prediction)
             return np.nan_to_num(values, nan=-np.inf)
 
@@ -77,6 +84,42 @@ class ExpectedPredictiveInformationGain:
     def _domain(self, problem: Problem, dataset: Dataset, seed: int) -> list[Candidate]:
         drawn = problem.space.sample(self.references, np.random.default_rng(seed))
         return drawn or [point.candidate for point in dataset.points]
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Functions drawn of one output, and their standardised values `there`, ``k x r``, at the references.
+
+    `unit` is the deviation of which nobody wants to know more.
+    """
+
+    output: str
+    paths: Paths
+    there: Array
+    unit: float
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        output: str,
+        domain: Sequence[Candidate],
+        draws: int,
+        seed: int,
+    ) -> _Draws:
+        paths = cast(SamplePaths, model).paths(output, problem.target, draws, seed=seed)
+        unit = RESOLUTION**0.5 * spread(problem, dataset, output)
+        return cls(output, paths, _standardised(paths(domain), unit), unit)
+
+    def gains(self, candidates: Sequence[Candidate], prediction: Prediction) -> Array:
+        """Mean information gains (b) in nats."""
+        noise = prediction.noise[:, prediction.outputs.index(self.output)]
+        drawn = _standardised(self.paths(candidates), np.hypot(self.unit, noise))
+        shared = (self.there.T @ drawn / len(drawn)) ** 2
+        gains = -0.5 * np.log1p(-np.minimum(shared, 1.0 - RESOLUTION)).mean(0)
+        return np.asarray(gains, dtype=np.float64)
 
 
 def _standardised(draws: Array, noise: Array | float) -> Array:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import at_target, likely
+from theoros.models.acquisition.several import total, wanted
 from theoros.models.contract import Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import EXACT
@@ -30,7 +31,7 @@ class IntegratedVariance:
     as BoTorch's qNegIntegratedPosteriorVariance, in closed form. ALC of Cohn (Neural Networks 9, 1071 (1996)); Seo
     et al. (IJCNN 2000). Pending points are conditioned on first. A space that can't sample itself is represented by
     the labelled candidates. Where there are constraints, the drop is weighed by the probability that they hold at x:
-    a candidate that fails teaches nothing.
+    a candidate that fails teaches nothing. Of several outputs that are learned, drops in standardised units add up.
     """
 
     references: int = 512
@@ -43,7 +44,7 @@ class IntegratedVariance:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
         """The acquisition as a BoTorch function over features, differentiable."""
-        return weighed(self._drop(problem, model, dataset, pending, seed), problem, belief_of(model))
+        return weighed(total(self._drops(problem, model, dataset, pending, seed)), problem, belief_of(model))
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -69,33 +70,52 @@ class IntegratedVariance:
         """
         if len(problem.fidelities) > 1 or len(candidates) > MOST_TOGETHER:
             return None
-        drop = self._drop(problem, model, dataset, pending, seed)
-        chance = likely(problem, at_target(problem, model, candidates))
-        posterior, noise = drop.process.posterior, drop.process.noise
+        chance = torch.from_numpy(likely(problem, at_target(problem, model, candidates)))
         picks: list[Pick] = []
         with torch.no_grad():
-            X = drop.process.inputs(belief_of(model).encode(candidates), drop.target)
-            among, with_references = posterior.covariance(X, X), posterior.covariance(drop.references, X)
+            features = belief_of(model).encode(candidates)
+            left = [_Left.of(drop, features) for drop in self._drops(problem, model, dataset, pending, seed)]
             while len(picks) < min(n, len(candidates)):
-                values = with_references.square().mean(0) / (among.diagonal() + noise) * torch.from_numpy(chance)
+                values = torch.stack([part.drops() for part in left]).sum(0) * chance
                 values[[pick.place for pick in picks]] = -math.inf
                 best = int(torch.nan_to_num(values, nan=-math.inf).argmax())
                 picks.append(Pick(best, float(values[best])))
-                root = (among[best, best] + EXACT).clamp_min(EXACT).sqrt()
-                share, reference_share = among[:, best] / root, with_references[:, best] / root
-                among = among - torch.outer(share, share)
-                with_references = with_references - torch.outer(reference_share, share)
+                left = [part.without(best) for part in left]
         return picks
 
-    def _drop(
+    def _drops(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], seed: int
-    ) -> _VarianceDrop:
+    ) -> list[_VarianceDrop]:
         belief = belief_of(model)
         rng = np.random.default_rng(seed)
         domain = problem.space.sample(self.references, rng) or [point.candidate for point in dataset.points]
-        references = belief.encode(domain)
-        return _VarianceDrop(
-            hallucinated(belief, problem.objective.output, pending), references, len(problem.fidelities) - 1
+        references, target = belief.encode(domain), len(problem.fidelities) - 1
+        return [_VarianceDrop(hallucinated(belief, output, pending), references, target) for output in wanted(problem)]
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Covariances of one process that picks have left: `among` candidates ``b x b``, `across` references ``r x b``."""
+
+    among: Tensor
+    across: Tensor
+    noise: float
+
+    @classmethod
+    def of(cls, drop: _VarianceDrop, features: Tensor) -> _Left:
+        posterior, X = drop.process.posterior, drop.process.inputs(features, drop.target)
+        return cls(posterior.covariance(X, X), posterior.covariance(drop.references, X), drop.process.noise)
+
+    def drops(self) -> Tensor:
+        """Drops of the mean variance (b)."""
+        return self.across.square().mean(0) / (self.among.diagonal() + self.noise)
+
+    def without(self, pick: int) -> _Left:
+        """What is left once the candidate `pick` is known."""
+        root = (self.among[pick, pick] + EXACT).clamp_min(EXACT).sqrt()
+        share, reference_share = self.among[:, pick] / root, self.across[:, pick] / root
+        return _Left(
+            self.among - torch.outer(share, share), self.across - torch.outer(reference_share, share), self.noise
         )
 
 

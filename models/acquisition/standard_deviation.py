@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import at_target, best_of, likely, offers_posterior
+from theoros.models.acquisition.several import units, wanted
 from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
@@ -20,6 +22,7 @@ from theoros.oracles.candidate import Candidate
 class StandardDeviation:
     """The objective's posterior standard deviation at the target fidelity: ask where least is known.
 
+    Of several outputs that are learned it is the root of the sum of their variances, each in units of its spread.
     Known as uncertainty sampling or ALM (MacKay, Neural Computation 4, 590 (1992)). Works with any surrogate that
     predicts a standard deviation; pending points count where the surrogate offers a posterior to condition. Where there
     are constraints it is weighed by the probability that they hold.
@@ -34,7 +37,7 @@ class StandardDeviation:
     ) -> FeatureAcquisition:
         """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief = belief_of(model)
-        asked = hallucinated(belief, problem.objective.output, pending)
+        asked = [hallucinated(belief, output, pending) for output in wanted(problem)]
         return weighed(_StandardDeviation(asked, len(problem.fidelities) - 1), problem, belief)
 
     def scorer(
@@ -44,9 +47,12 @@ class StandardDeviation:
         if offers_posterior(model):
             return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
 
+        unit = units(problem, dataset)
+
         def score(candidates: Sequence[Candidate]) -> Array:
             prediction = at_target(problem, model, candidates)
-            std = prediction.std[:, prediction.outputs.index(problem.objective.output)]
+            parts = [prediction.std[:, prediction.outputs.index(output)] / unit[output] for output in unit]
+            std = parts[0] if len(parts) == 1 else np.linalg.norm(parts, axis=0)
             return np.asarray(np.nan_to_num(std * likely(problem, prediction), nan=-np.inf), dtype=np.float64)
 
         return score
@@ -69,11 +75,11 @@ class StandardDeviation:
 
 
 class _StandardDeviation(FeatureAcquisition):
-    def __init__(self, model: OutputModel, target: int) -> None:
+    def __init__(self, models: Sequence[OutputModel], target: int) -> None:
         super().__init__()
-        self.process, self.target = model, target
+        self.processes, self.target = list(models), target
 
     def values(self, features: Tensor) -> Tensor:
         """Standard deviations ``b`` of features ``b x d``."""
-        _, variance = self.process.posterior.moments(self.process.inputs(features, self.target))
-        return variance.sqrt()
+        variances = [process.posterior.moments(process.inputs(features, self.target))[1] for process in self.processes]
+        return (variances[0] if len(variances) == 1 else torch.stack(variances).sum(0)).sqrt()

@@ -62,7 +62,7 @@ class UpperConfidenceBound:
         beta = float(self._betas(1, seed)[0])
         models = {name: hallucinated(belief, name, pending) for name in problem.judged}
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
-        return _UCB(models, problem.objective, bounds, beta, len(problem.fidelities) - 1)
+        return upper_confidence_bound(models, problem.objective, bounds, beta, len(problem.fidelities) - 1)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -99,6 +99,13 @@ class UpperConfidenceBound:
         if self.beta is not None:
             return np.full(n, self.beta)
         return np.asarray(10 ** np.random.default_rng(seed).uniform(-1, 1, n), dtype=np.float64)
+
+
+def upper_confidence_bound(
+    models: dict[str, OutputModel], objective: Objective, bounds: Sequence[Bound], beta: float, target: int
+) -> FeatureAcquisition:
+    """Return mean + sqrt(beta) · std of the objective's process among `models`, less what `bounds` are violated by."""
+    return _UCB(models, objective, bounds, beta, target)
 
 
 class _UCB(WrittenOut):

@@ -6,30 +6,37 @@ After Tripp & Hernández-Lobato, arXiv:2406.07709.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import Bred, Descent, ProposalRequest
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
 from theoros.models.proposers.screening import admissible
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
 
 ATTEMPTS_PER_CHILD = 12
+#: Molecules of the space's own set that every search screens before it breeds.
+BANK = 300
 
-#: Makes the SMILES of one child of `parents` (best first), or None when an attempt came to nothing.
-Breed = Callable[[Sequence[Candidate], np.random.Generator], str | None]
+#: Generations of a molecule's descent that are told.
+TOLD = 3
+
+#: Makes a child of `parents` (best first): its SMILES, None when an attempt came to nothing, and those of its parents.
+Breed = Callable[[Sequence[Candidate], np.random.Generator], tuple[str | None, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
 class Evolution:
     """How long and how widely molecules are bred.
 
-    The first parents are the best labelled molecules and a random part of the space's own set. In each of
-    `generations` there are up to `offspring` children, and the best `population` of all that were met live on. No
-    generation begins after `seconds` (a guard: a campaign that meets it no longer repeats exactly).
+    The first parents are the best of the labelled molecules, of `BANK` molecules of the space's own set, the same in
+    every search, and of some more of that set. In each of `generations` there are up to `offspring` children, and the
+    best `population` of all that were met live on. No generation begins after `seconds` (a guard: a campaign that meets
+    it no longer repeats exactly).
     """
 
     generations: int
@@ -37,43 +44,71 @@ class Evolution:
     population: int
     seconds: float
 
-    def best(
-        self, request: ProposalRequest, space: Molecules, breed: Breed, rng: np.random.Generator
-    ) -> list[Candidate]:
-        """The best `request.n` distinct molecules met, few of them alike."""
+    def best(self, request: ProposalRequest, space: Molecules, breed: Breed, rng: np.random.Generator) -> list[Bred]:
+        """The best `request.n` distinct molecules met, few of them alike, each with its descent."""
         deadline = time.monotonic() + self.seconds
         scored = ScoredMolecules(request)
         scored.add(self._founders(request, space, rng))
+        family: dict[str, tuple[str, ...]] = {}
         for _ in range(self.generations):
             if time.monotonic() > deadline:
                 break
             parents = scored.best(self.population)
             if not parents:
                 break
-            scored.add(children(parents, self.offspring, space, breed, rng))
-        return diverse(admissible(request, scored.best(None)), request.n)
+            born = children(parents, self.offspring, space, breed, rng)
+            family |= {child.text: made_of for child, made_of in born if child.hash not in scored.found}
+            scored.add([child for child, _ in born])
+        chosen = diverse(admissible(request, scored.best(None)), request.n)
+        return [Bred(candidate, descent(candidate.text, family)) for candidate in chosen]
 
     def _founders(self, request: ProposalRequest, space: Molecules, rng: np.random.Generator) -> list[Candidate]:
         labelled = list(request.labelled[: self.population // 2])
-        return labelled + space.sample(self.population - len(labelled), rng)
+        return [*labelled, *_bank(space), *space.sample(self.population - len(labelled), rng)]
+
+
+def descent(child: str, family: Mapping[str, tuple[str, ...]]) -> tuple[Descent, ...]:
+    """Of what `child` was made, and what of that was made of what, `TOLD` generations back, the nearest first.
+
+    `family` has the parents of all that were born; what was there before has none.
+    """
+    found: dict[str, Descent] = {}
+    generation = [child]
+    for _ in range(TOLD):
+        bred = [one for one in dict.fromkeys(generation) if one in family and one not in found]
+        found.update({one: Descent(one, family[one]) for one in bred})
+        generation = [one for name in bred for one in family[name]]
+    return tuple(found.values())
 
 
 def children(
     parents: Sequence[Candidate], n: int, space: Molecules, breed: Breed, rng: np.random.Generator
-) -> list[Candidate]:
+) -> list[tuple[Candidate, tuple[str, ...]]]:
     """Up to `n` distinct children of `parents` (best first) in the space that are not parents themselves.
 
-    A child has `ATTEMPTS_PER_CHILD`, so that the work is bounded.
+    Each comes with the SMILES of what it was made of. A child has `ATTEMPTS_PER_CHILD`, so that the work is bounded.
     """
     known = {parent.hash for parent in parents}
-    born: dict[str, Candidate] = {}
+    born: dict[str, tuple[Candidate, tuple[str, ...]]] = {}
     for _ in range(n):
         for _ in range(ATTEMPTS_PER_CHILD):
-            child = space.reading(breed(parents, rng))
+            smiles, made_of = breed(parents, rng)
+            child = _reading(space, smiles)
             if child is not None and child.hash not in known and child.hash not in born:
-                born[child.hash] = child
+                born[child.hash] = (child, made_of)
                 break
     return list(born.values())
+
+
+@lru_cache(maxsize=4)
+def _bank(space: Molecules) -> tuple[Candidate, ...]:
+    return tuple(space.sample(BANK, np.random.default_rng(0)))
+
+
+@lru_cache(maxsize=50_000)
+def _reading(space: Molecules, smiles: str | None) -> Candidate | None:
+    """What a text is read as: generations that have parents in common have children in common."""
+    return space.reading(smiles)
 
 
 def parent(parents: Sequence[Candidate], rng: np.random.Generator) -> str:

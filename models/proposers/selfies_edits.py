@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import Bred, ProposalRequest
 from theoros.models.generators.selfies_strings import smiles_of, tokens_of
 from theoros.models.proposers.evolution import Breed, Evolution, parent
 from theoros.models.proposers.genetic.editing import VALENCES, finished
@@ -53,6 +53,10 @@ class SelfiesEdits:
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
+        return [candidate for candidate, _ in self.bred(request)]
+
+    def bred(self, request: ProposalRequest) -> list[Bred]:
+        """What `propose` returns, each with its descent."""
         space = open_space(request, self.name)
         rng = np.random.default_rng(derived_seed(request.seed, self.name))
         evolution = Evolution(self.generations, self.offspring, self.population, self.seconds)
@@ -63,11 +67,13 @@ def breeder(space: Molecules, mutation_rate: float) -> Breed:
     """What makes children of molecules of `space`: edits at `mutation_rate`, else crossover."""
     known = alphabet(space)
 
-    def breed(parents: Sequence[Candidate], rng: np.random.Generator) -> str | None:
-        first = reordered(parent(parents, rng), rng)
+    def breed(parents: Sequence[Candidate], rng: np.random.Generator) -> tuple[str | None, tuple[str, ...]]:
+        first = parent(parents, rng)
+        tokens = reordered(first, rng)
         if len(parents) == 1 or rng.random() < mutation_rate:
-            return _sound(edited(first, known, rng))
-        return _sound(crossed(first, reordered(parent(parents, rng), rng), rng))
+            return _sound(edited(tokens, known, rng)), (first,)
+        second = parent(parents, rng)
+        return _sound(crossed(tokens, reordered(second, rng), rng)), (first, second)
 
     return breed
 

@@ -1,4 +1,4 @@
-"""What makes a fitted surrogate a twin: it draws whole answers, member by member, and may say how likely an answer is."""
+"""What makes a fitted surrogate a twin: it draws whole answers, member by member, and may say how likely one is."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class FittedTwin(FittedSurrogate, Protocol):
         ...
 
     def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
-        """Draw `n` answers at each of `points` (p) from every member: ``members x n x p x outputs``, in the outputs' units.
+        """Draw `n` answers at each of `points` (p) from every member: ``members x n x p x outputs``, in their units.
 
         The outputs of one draw belong together. The same seed gives the same draws.
         """
         ...
 
     def log_prob(self, points: Sequence[Point], values: Array) -> Array | None:
-        """Log density of answers ``p x outputs`` (natural logarithm, in the outputs' units) at `points`, ``members x p``.
+        """Natural log density of answers ``p x outputs``, in the outputs' units, at `points`: ``members x p``.
 
         A lower bound where only that can be had; None where the models have no density.
         """

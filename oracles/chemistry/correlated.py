@@ -78,9 +78,10 @@ class CorrelatedCalculation(MeanFieldCalculation):
         tight = self.level.model_copy(update={"conv_tol": min(self.level.conv_tol, 1e-10)})
 
         machine = replace(self.machine, gpu=False)
+        like = None if self.machine.gpu else self.solved
 
         def energy(field: NDArray[np.float64]) -> float:
-            solved = solve(mean_field(self.system, tight, machine, field), machine)
+            solved = solve(mean_field(self.system, tight, machine, field, like), machine)
             return self._total(self._correlate(solved)) + nuclear_field_energy(self.system, field)
 
         return response.from_energies(energy)

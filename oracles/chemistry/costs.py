@@ -41,7 +41,7 @@ def _single_point(level: Level) -> float:
     if level.is_xtb:
         return 0.004
     size = 6 * (names.count_functions(str(level.basis), "C") + names.count_functions(str(level.basis), "H")) / _UNIT
-    solvent = 5.0 if level.solvent else 1.0
+    solvent = 2.0 if level.solvent else 1.0
     seconds = 0.2 * size**2 if level.density_fit else 0.8 * size**4
     if level.density_fit and names.has_exact_exchange(level.functional):
         seconds += 0.2 * size**3
@@ -62,6 +62,7 @@ def _properties(level: Level, outputs: Sequence[str]) -> float:
     elif level.is_correlated and any(name.startswith("dipole") for name in outputs):
         factor += 12.0
     factor += 2.0 * sum(name in properties.ADIABATIC or name in _OTHER_STATES for name in outputs)
+    factor += 2.0 * ("reaction_energy" in outputs)
     singlets = any(name in outputs for name in ("excitation_energy", "oscillator_strength", "s1_t1_gap"))
     triplets = any(name in outputs for name in ("triplet_excitation_energy", "s1_t1_gap"))
     factor += 5.0 * (singlets + triplets)

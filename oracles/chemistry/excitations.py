@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from theoros.oracles.chemistry.exchange import with_transition_exchange
 from theoros.oracles.chemistry.solvents import Solvent
 from theoros.oracles.chemistry.units import HARTREE
 from theoros.oracles.failures import BadAnswer, NotConverged
@@ -37,7 +38,8 @@ def first_excitation(solved: Any, *, singlet: bool, solvent: Solvent | None = No
     """
     if not (solved.mo_occ == 0).any():
         raise BadAnswer("the basis leaves no empty orbital to excite to; use a larger basis")
-    method = solved.TDA()
+    fitted = getattr(solved, "with_df", None) is not None
+    method = (with_transition_exchange(solved) if fitted else solved).TDA()
     method.singlet, method.nstates, method.max_cycle, method.verbose = singlet, ROOTS, 200, 0
     method.positive_eig_threshold = -1e9  # PySCF would skip states below the reference without a word
     if solvent is not None:

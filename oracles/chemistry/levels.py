@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from theoros.oracles.chemistry import names
 from theoros.oracles.chemistry.double_hybrids import DoubleHybrid, double_hybrid
+from theoros.oracles.chemistry.reactions import Reaction
 from theoros.oracles.chemistry.solvents import Solvent
 from theoros.oracles.resources import Resources
 
@@ -31,6 +32,7 @@ class Level(BaseModel):
     0.1 meV per atom; `response_tol` is the relative error at which a polarizability has converged. `dispersion` is
     ``d3bj``, ``d3zero`` or ``d4`` (needs pyscf-dispersion). `solvent` puts the molecule into an implicit one: a
     name of `solvents.SOLVENTS`, or ``{dielectric: 10}``; correlation feels it through the orbitals alone.
+    `cavity_points` are the points around each atom on the surface of PySCF's solvents.
     `optimize_geometry` relaxes the molecule before anything else: ``true`` at this level, or the name of another level
     of the ladder. `cost` is relative to the last level's;
     without it the cost is estimated. `max_cycle` limits the SCF (per try) and changes no converged answer.
@@ -47,6 +49,7 @@ class Level(BaseModel):
     response_tol: float = Field(default=1e-4, gt=0, le=0.1)
     dispersion: Literal["d3bj", "d3zero", "d4"] | None = None
     solvent: Solvent | None = None
+    cavity_points: Literal[50, 110, 194, 302, 590] = 302
     optimize_geometry: bool | str = False
     max_cycle: int = Field(default=100, ge=1)
     cost: float | None = Field(default=None, gt=0)
@@ -109,9 +112,11 @@ class Level(BaseModel):
 
     def theory(self) -> dict[str, Any]:
         """The settings that change an answer at a given geometry, as JSON data."""
-        medium = {"solvent": self.solvent.theory()} if self.solvent else {}
+        medium: dict[str, Any] = {"solvent": self.solvent.theory()} if self.solvent else {}
         if self.is_xtb:
             return {"method": self.method, **medium}
+        if self.solvent:
+            medium["cavity_points"] = self.cavity_points
         data: dict[str, Any] = {
             "method": self.method,
             "basis": self.basis,
@@ -215,7 +220,7 @@ class ChemistryOptions(BaseModel):
     """The options of a quantum-chemical oracle, as a campaign file gives them.
 
     `charge` is the total charge; without it a molecule has its SMILES' own formal charge and a template none. `spin` is
-    the number of unpaired electrons (2S).
+    the number of unpaired electrons (2S). `reaction` is the one of the output `reaction_energy`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -223,6 +228,7 @@ class ChemistryOptions(BaseModel):
     fidelities: Annotated[tuple[Level, ...], Field(min_length=1)]
     outputs: Annotated[tuple[str, ...], Field(min_length=1)] = ("energy",)
     geometry: OracleGeometry = OracleGeometry()
+    reaction: Reaction | None = None
     charge: int | None = None
     spin: int = Field(default=0, ge=0)
     resources: Resources = Resources()
@@ -257,6 +263,7 @@ class ChemistryOptions(BaseModel):
                 geometry["keep_bonds"] = self.geometry.keep_bonds
         return {
             **level.theory(),
+            **({"reaction": self.reaction.theory()} if self.reaction else {}),
             "geometry": geometry,
             "charge": self.charge,
             "spin": self.spin,

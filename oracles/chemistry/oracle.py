@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,12 +21,16 @@ from theoros.oracles.chemistry.correlated import CorrelatedCalculation
 from theoros.oracles.chemistry.costs import relative_costs
 from theoros.oracles.chemistry.geometry import System, checked, fitting_space, system_of
 from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, Level, OracleGeometry
+from theoros.oracles.chemistry.reactions import Reaction, reaction_energy, unpaired
 from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, surface_of
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
 from theoros.oracles.chemistry.tblite_backend import XTBCalculation, check_tblite
 from theoros.oracles.contract import Answer, Fidelity, Quantity, Value, fidelity_of
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.base import Space
+
+#: Energies of partners and products that an oracle remembers.
+_REMEMBERED = 1024
 
 
 class PySCFOracle:
@@ -41,7 +46,7 @@ class PySCFOracle:
 
     name: str = "pyscf"
     deterministic: bool = True
-    cache_version: str = "2"
+    cache_version: str = "3"
     _methods: ClassVar[Sequence[str] | None] = None
 
     def __init__(
@@ -51,6 +56,7 @@ class PySCFOracle:
         outputs: Sequence[str] = ("energy",),
         fidelities: Sequence[Mapping[str, Any] | Level],
         geometry: Mapping[str, Any] | OracleGeometry | None = None,
+        reaction: str | Mapping[str, Any] | Reaction | None = None,
         charge: int | None = None,
         spin: int = 0,
         resources: Mapping[str, Any] | Resources | None = None,
@@ -60,6 +66,7 @@ class PySCFOracle:
                 "fidelities": fidelities,
                 "outputs": [outputs] if isinstance(outputs, str) else list(outputs),
                 "geometry": geometry or {},
+                "reaction": reaction,
                 "charge": charge,
                 "spin": spin,
                 "resources": resources or {},
@@ -77,6 +84,7 @@ class PySCFOracle:
             for level, cost in zip(options.fidelities, relative_costs(options), strict=True)
         )
         self._relaxer = Relaxer()
+        self._molecules: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
         """Answer `candidate` at the level `fidelity`.
@@ -109,14 +117,35 @@ class PySCFOracle:
         calculate = self._calculate(level)
         calculation = calculate(system)
         relax = (lambda ion: self._relax(candidate, ion, relaxing).system) if relaxing else None
-        found = properties.values(self.options.outputs, system, calculation, calculate, relax)
+        single = [name for name in self.options.outputs if name not in properties.COMPARED]
+        found = properties.values(single, system, calculation, calculate, relax)
         details = {
             **calculation.report(),
             "charge": system.charge,
             "spin": system.spin,
             "geometry": {"symbols": list(system.symbols), "positions": np.round(system.coordinates, 8).tolist()},
         }
+        if self.options.reaction and "reaction_energy" in self.options.outputs:
+            found["reaction_energy"], details["reaction"] = reaction_energy(
+                self.options.reaction,
+                str(candidate.data["smiles"]),
+                calculation.energy(),
+                lambda smiles: self._energy_of(smiles, level),
+            )
         return found, details, calculation.energy()
+
+    def _energy_of(self, smiles: str, level: Level) -> float:
+        """The energy (eV) of a molecule that reacts with the candidate or is made of it; remembered."""
+        key = (level.name, smiles)
+        if key not in self._molecules:
+            molecule = Candidate("molecule", {"smiles": smiles})
+            start = checked(replace(system_of(molecule, self.options.geometry), spin=unpaired(smiles)))
+            relaxing = self.options.relaxing_level(level)
+            end = self._relax(molecule, start, relaxing).system if relaxing else start
+            self._molecules[key] = self._calculate(level)(end).energy()
+            if len(self._molecules) > _REMEMBERED:
+                self._molecules.popitem(last=False)
+        return self._molecules[key]
 
     def _mean(self, candidate: Candidate, level: Level) -> tuple[dict[str, Value], dict[str, Any]]:
         """The outputs' means over the conformers; the details are the most populated one's."""
@@ -130,9 +159,10 @@ class PySCFOracle:
         if not self.options.relaxing_level(level):
             energies = [energy for _, _, energy in answers]
         weights = boltzmann(energies, temperature)
-        found: dict[str, Value] = {
-            name: float(weights @ [answer[0][name] for answer in answers]) for name in self.options.outputs
-        }
+        found: dict[str, Value] = {name: float(weights @ [a[0][name] for a in answers]) for name in answers[0][0]}
+        if "conformer_energy" in self.options.outputs:
+            own = [energy for _, _, energy in answers]
+            found["conformer_energy"] = float(weights @ own) - min(own)
         conformers = {"weights": weights.tolist(), "energies": energies}
         return found, answers[int(weights.argmax())][1] | {"conformers": conformers}
 

@@ -43,12 +43,15 @@ OUTPUTS: dict[str, Quantity] = {
     "oscillator_strength": Quantity("", (), "of the first singlet excitation (TDA), with what is degenerate with it"),
     "triplet_excitation_energy": Quantity("eV", (), "vertical: first triplet excitation (TDA)"),
     "s1_t1_gap": Quantity("eV", (), "vertical: first singlet minus first triplet excitation (TDA)"),
+    "reaction_energy": Quantity("eV", (), "energy of the `reaction`'s products minus that of its reactants"),
+    "conformer_energy": Quantity("eV", (), "Boltzmann mean of the conformers' energies above the lowest one's"),
     "forces": Quantity("eV/angstrom", ("atoms", 3), "minus the energy's gradient"),
 }
 
-#: Outputs of relaxed ions, and of excited states.
+#: Outputs of relaxed ions, of excited states, and those that a single structure doesn't have.
 ADIABATIC = frozenset({"adiabatic_ionization_potential", "adiabatic_electron_affinity", "reduction_potential"})
 EXCITED = frozenset({"excitation_energy", "oscillator_strength", "triplet_excitation_energy", "s1_t1_gap"})
+COMPARED = frozenset({"reaction_energy", "conformer_energy"})
 
 
 class MissingOutput(ValueError):
@@ -65,10 +68,15 @@ class MissingOutput(ValueError):
 class Calculation(Protocol):
     """One system at one level; properties are computed when asked for, from one shared solution.
 
-    `electron_offset` is the energy (eV) by which the method is known to bind any electron too strongly.
+    `electron_offset` is the energy (eV) by which the method is known to bind any electron too strongly; ionisation
+    potentials and affinities are less by it.
     """
 
     electron_offset: float
+
+    def of(self, system: System) -> Calculation:
+        """The calculation of the same nuclei with other electrons."""
+        ...
 
     def energy(self) -> float:
         """Total energy in eV."""
@@ -118,12 +126,28 @@ def missing(name: str, level: Level, options: ChemistryOptions) -> str | None:
         return no_forces(level, options.spin)
     if name in EXCITED:
         return _no_excitations(level, options.spin)
+    if name in COMPARED:
+        return _not_compared(name, options)
     if name == "singlet_triplet_gap" and options.spin not in (0, 2):
         return "it is of molecules with an even number of electrons; set spin: 0"
     if name == "reduction_potential" and level.solvent is None:
         return "a potential is one in a solvent; add for example solvent: water to the level"
     if name in ADIABATIC and options.relaxing_level(level) is None:
         return "its ions are relaxed, and no level relaxes them; set optimize_geometry, or geometry.optimize: oracle"
+    return None
+
+
+def _not_compared(name: str, options: ChemistryOptions) -> str | None:
+    if name == "conformer_energy":
+        return None if options.geometry.ensemble else "it is of several conformers; set geometry.ensemble"
+    if options.reaction is None:
+        return "no reaction is given; set for example reaction: hydrogenation"
+    if options.geometry.template is not None:
+        return "a reaction is one of molecules; remove geometry.template"
+    if options.geometry.ensemble:
+        return "its molecules have one conformer each; remove geometry.ensemble"
+    if options.charge is not None or options.spin:
+        return "charge and spin of its molecules are what their SMILES say; remove charge and spin"
     return None
 
 
@@ -202,15 +226,15 @@ class Subject:
         """The outputs that compare two states."""
         match name:
             case "ionization_potential":
-                return self._vertical(+1) - self.calculation.energy()
+                return self._vertical(+1) - self.calculation.energy() - self.calculation.electron_offset
             case "electron_affinity":
-                return self.calculation.energy() - self._vertical(-1)
+                return self.calculation.energy() - self._vertical(-1) - self.calculation.electron_offset
             case "adiabatic_ionization_potential":
-                return self._adiabatic(+1) - self.calculation.energy()
+                return self._adiabatic(+1) - self.calculation.energy() - self.calculation.electron_offset
             case "adiabatic_electron_affinity":
                 return self._anion_is_below
             case "reduction_potential":
-                return self._anion_is_below - self.calculation.electron_offset - ABSOLUTE_SHE
+                return self._anion_is_below - ABSOLUTE_SHE
             case "singlet_triplet_gap":
                 return self._with_spin(2) - self._with_spin(0)
             case "excitation_energy":
@@ -232,10 +256,10 @@ class Subject:
 
     @cached_property
     def _anion_is_below(self) -> float:
-        return self.calculation.energy() - self._adiabatic(-1)
+        return self.calculation.energy() - self._adiabatic(-1) - self.calculation.electron_offset
 
     def _vertical(self, change: int) -> float:
-        return self.calculate(checked(self.system.ion(change))).energy()
+        return self.calculation.of(checked(self.system.ion(change))).energy()
 
     def _adiabatic(self, change: int) -> float:
         if self.relax is None:
@@ -245,7 +269,7 @@ class Subject:
     def _with_spin(self, spin: int) -> float:
         if spin == self.system.spin:
             return self.calculation.energy()
-        return self.calculate(checked(replace(self.system, spin=spin))).energy()
+        return self.calculation.of(checked(replace(self.system, spin=spin))).energy()
 
     @cached_property
     def _tensor(self) -> NDArray[np.float64]:

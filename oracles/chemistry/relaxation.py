@@ -1,7 +1,8 @@
 """Relaxed geometries, kept on disk: another property of a known molecule doesn't relax it again.
 
 A geometry is filed under what made it: the structure that it began from (elements, positions, charge, spin), the
-theory, and `VERSION`. So it serves any oracle, campaign and process that would get the same.
+theory, and `VERSION`. So it serves any oracle, campaign and process that would get the same. Those used longest ago are
+removed where all together would take more than `LIMIT` of the disk.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.oracles.cache_folder import cache_folder
+from theoros.oracles.cache_folder import cache_folder, trim, used
 from theoros.oracles.candidate import content_hash
 from theoros.oracles.chemistry.geometry import EnergyAndForces, System, relaxed
 
 #: Raised when the same start and theory would relax to something else: another optimiser, another tolerance.
 VERSION = 1
+#: Bytes on disk: some 250,000 geometries.
+LIMIT = 2**30
+#: A process looks at the size of the folder with its first new geometry, and again after so many.
+_LOOKED_AT = 500
 #: Geometries that a process remembers without the disk.
 _REMEMBERED = 256
 
@@ -40,6 +45,7 @@ class Relaxer:
 
     def __init__(self) -> None:
         self._remembered: OrderedDict[str, Minimum] = OrderedDict()
+        self._written = 0
 
     def __call__(self, start: System, theory: Mapping[str, Any], surface: EnergyAndForces) -> Minimum:
         """The minimum that `start` relaxes into on `surface` (eV, eV/angstrom), which `theory` names; NotConverged."""
@@ -50,6 +56,9 @@ class Relaxer:
             if found is None:
                 found = minimum(start, surface)
                 _write(path, found)
+                if self._written % _LOOKED_AT == 0:
+                    trim(path.parent, LIMIT)
+                self._written += 1
             self._remembered[key] = found
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
@@ -82,6 +91,7 @@ def _read(path: Path, start: System) -> Minimum | None:
         return None
     if not np.isfinite([*positions.ravel(), energy]).all():
         return None
+    used(path)
     return Minimum(start.moved(positions), energy)
 
 

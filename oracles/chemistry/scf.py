@@ -7,8 +7,8 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,11 +68,14 @@ def molecule(system: System, basis: str, machine: Machine) -> Any:
     return mol
 
 
-def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np.float64] | None = None) -> Any:
+def mean_field(
+    system: System, level: Level, machine: Machine, field: NDArray[np.float64] | None = None, like: Any = None
+) -> Any:
     """PySCF's unsolved mean field of `level`: unrestricted where electrons are unpaired.
 
     `field` (atomic units, shape (3,)) is a uniform electric field F: the electrons' part +F.r goes into the core
-    Hamiltonian, the nuclei's part is left to the caller (`nuclear_field_energy`).
+    Hamiltonian, the nuclei's part is left to the caller (`nuclear_field_energy`). `like` is a mean field of the same
+    nuclei at the same level, on a CPU: what doesn't depend on the electrons' number is taken from it.
     """
     from pyscf import dft, scf
 
@@ -81,6 +84,8 @@ def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np
     if level.is_dft:
         mf = dft.RKS(mol, xc=level.functional) if restricted else dft.UKS(mol, xc=level.functional)
         mf.grids.level = level.grid_level
+        if like is not None:
+            mf.grids = like.grids
     else:
         mf = scf.RHF(mol) if restricted else scf.UHF(mol)
     mf.conv_tol, mf.max_cycle, mf.chkfile = level.conv_tol, level.max_cycle, None
@@ -88,16 +93,28 @@ def mean_field(system: System, level: Level, machine: Machine, field: NDArray[np
         mf.disp = level.dispersion
     if level.density_fit:
         mf = mf.density_fit(auxbasis=_fitting_basis(level))
-        if not machine.gpu:
+        if like is not None:
+            mf.with_df = like.with_df
+        elif not machine.gpu:
             mf.with_df.build()  # else PySCF computes the integrals of a pure functional anew in every cycle
     if level.solvent:
-        mf = mf.PCM()
-        mf.with_solvent.method, mf.with_solvent.eps = "C-PCM", level.solvent.dielectric
-        mf.with_solvent.equilibrium_solvation = True  # the static response is the whole solvent's; TDA sets its own
+        mf = _solvated(mf, level, machine, like)
     if field is not None:
         core = mf.get_hcore() + np.einsum("x,xpq->pq", field, mol.intor_symmetric("int1e_r", comp=3))
         mf.get_hcore = lambda *_: core
     return mf.to_gpu() if machine.gpu else mf
+
+
+def _solvated(mf: Any, level: Level, machine: Machine, like: Any) -> Any:
+    """The mean field in the level's solvent; gpu4pyscf has a C-PCM of its own."""
+    from theoros.oracles.chemistry.cavity import ORDERS, StoredPCM
+
+    assert level.solvent is not None
+    mf = mf.PCM() if machine.gpu else mf.PCM(StoredPCM(mf.mol, None if like is None else like.with_solvent.cavity))
+    mf.with_solvent.method, mf.with_solvent.eps = "C-PCM", level.solvent.dielectric
+    mf.with_solvent.lebedev_order, mf.with_solvent.max_memory = ORDERS[level.cavity_points], machine.memory_mb
+    mf.with_solvent.equilibrium_solvation = True  # the static response is the whole solvent's; TDA sets its own
+    return mf
 
 
 def _fitting_basis(level: Level) -> str | None:
@@ -117,8 +134,15 @@ def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
     return -float(field @ (system.numbers @ system.coordinates)) / BOHR
 
 
-def solve(mf: Any, machine: Machine) -> Any:
-    """Converge `mf`, in up to three tries: as it is; damped, with a level shift; by second-order (Newton) steps.
+def filled(like: Any, alpha: int, beta: int) -> NDArray[np.float64]:
+    """Density matrices (2, nao, nao) of so many electrons of each spin in a solved mean field's lowest orbitals."""
+    orbitals = like.mo_coeff if np.ndim(like.mo_occ) == 2 else (like.mo_coeff, like.mo_coeff)
+    return np.stack([c[:, :n] @ c[:, :n].T for c, n in zip(orbitals, (alpha, beta), strict=True)])
+
+
+def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -> Any:
+    """Converge `mf`, in up to three tries: as it is, from the density matrix `start` if there is one; damped, with a
+    level shift; by second-order (Newton) steps.
 
     A mean field on a GPU takes its first try there and comes back to the CPU, where everything else is done. Returns
     the converged mean field. Raises NotConverged with the cycles and the last change in energy.
@@ -129,7 +153,7 @@ def solve(mf: Any, machine: Machine) -> Any:
     def record(env: dict[str, Any]) -> None:
         last[0] = float(env.get("e_tot", np.nan)) - float(env.get("last_hf_e", np.nan))
 
-    for attempt in (_plain, _damped, _second_order):
+    for attempt in (partial(_plain, start=start), _damped, _second_order):
         mf.callback = record
         with contextlib.suppress(np.linalg.LinAlgError):  # a wild cycle's matrix: the next try may do better
             attempt(mf)
@@ -145,8 +169,8 @@ def solve(mf: Any, machine: Machine) -> Any:
     )
 
 
-def _plain(mf: Any) -> None:
-    mf.kernel()
+def _plain(mf: Any, start: NDArray[np.float64] | None) -> None:
+    mf.kernel(start)
 
 
 def _damped(mf: Any) -> None:
@@ -179,13 +203,24 @@ class MeanFieldCalculation:
 
     electron_offset: float = 0.0
 
-    def __init__(self, system: System, level: Level, machine: Machine) -> None:
-        self.system, self.level, self.machine = system, level, machine
+    def __init__(self, system: System, level: Level, machine: Machine, like: Any = None) -> None:
+        self.system, self.level, self.machine, self._like = system, level, machine, like
 
     @cached_property
     def solved(self) -> Any:
         """The converged PySCF mean field."""
-        return solve(mean_field(self.system, self.level, self.machine), self.machine)
+        mf = mean_field(self.system, self.level, self.machine, like=self._like)
+        if self._like is None:
+            return solve(mf, self.machine)
+        spins = filled(self._like, *mf.mol.nelec)
+        return solve(mf, self.machine, spins if self.system.spin else spins.sum(axis=0))
+
+    def of(self, system: System) -> Self:
+        """The calculation of the same nuclei with other electrons, which begins with this one's orbitals.
+
+        Fitted integrals, grid and cavity are shared.
+        """
+        return type(self)(system, self.level, self.machine, None if self.machine.gpu else self.solved)
 
     def energy(self) -> float:
         """Total energy in eV."""

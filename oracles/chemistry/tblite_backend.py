@@ -21,7 +21,8 @@ from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, H
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
 #: GFN-xTB binds an electron too strongly by about this (eV), to the neutral molecule as to its cation: the empirical
-#: shift of the xtb program. Source: Asgeirsson, Bauer and Grimme, doi:10.1039/C7SC00601B.
+#: shift that the xtb program (--vipea) takes from both, for GFN1 and GFN2: `ipeashift` 0.178069 hartree of its
+#: parameter files. Source: Asgeirsson, Bauer and Grimme, doi:10.1039/C7SC00601B.
 ELECTRON_OFFSET = 4.8455
 _METHODS = {"gfn1": "GFN1-xTB", "gfn2": "GFN2-xTB"}
 #: tblite's accuracy factor: a tenth of the default thresholds, so that finite differences are smooth.
@@ -49,6 +50,10 @@ class XTBCalculation:
     def result(self) -> Any:
         """The result of tblite without a field."""
         return self._run(None)
+
+    def of(self, system: System) -> XTBCalculation:
+        """The calculation of the same nuclei with other electrons."""
+        return XTBCalculation(system, self.level)
 
     def energy(self) -> float:
         """Total energy in eV, on the method's own zero (valence electrons only)."""

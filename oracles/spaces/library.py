@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,10 +26,8 @@ from theoros.oracles.spaces.held import (
     held_table,
     held_texts,
 )
+from theoros.oracles.spaces.library_rows import OnSkip, canonical_of, mappings_of, molecules_of
 from theoros.oracles.spaces.molecules import read_smiles
-
-#: Called with the row's number (from 0) and the reason for each row that is no candidate.
-OnSkip = Callable[[int, str], None]
 
 #: Up to this many rows, canonical SMILES are kept in memory (some 60 bytes each), because ranking walks often and
 #: canonicalising takes about 0.15 ms a molecule.
@@ -354,47 +351,13 @@ class Library:
             return
         whole = canonical_batch(self.file, self.inputs[0], table.file_state(self.file))
         for start in range(0, whole.num_rows, batch):
-            yield whole.slice(start, batch), _from_canonical
+            yield whole.slice(start, batch), canonical_of
 
     def candidates_of(self, block: Any, skip: OnSkip | None = None) -> list[Candidate | None]:
         """The candidates of a record batch with the `inputs` columns as text, None for rows that are none."""
         if self.smiles is not None:
-            return [_molecule(row, text, skip) for row, text in enumerate(block.column(0).to_pylist())]
-        kinds = self._columns().kinds
-        columns = {}
-        for name in kinds:
-            array = block.column(block.schema.get_field_index(name))
-            columns[name] = table.numbers(array).to_pylist() if kinds[name] == "number" else array.to_pylist()
-        found: list[Candidate | None] = []
-        for row, values in enumerate(zip(*columns.values(), strict=True)):
-            data = dict(zip(columns, values, strict=True))
-            bad = [name for name, value in data.items() if _missing(value)]
-            if bad and skip is not None:
-                skip(row, f"no value for {', '.join(bad)}")
-            found.append(None if bad else Candidate("parameters", data))
-        return found
-
-
-def _missing(value: float | str | None) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
-
-
-def _molecule(row: int, text: str | None, skip: OnSkip | None) -> Candidate | None:
-    try:
-        return Candidate("molecule", {"smiles": read_smiles(text)[1]})
-    except InvalidCandidate as error:
-        if skip is not None:
-            skip(row, str(error))
-        return None
-
-
-def _from_canonical(block: Any, skip: OnSkip | None) -> list[Candidate | None]:
-    found: list[Candidate | None] = []
-    for row, (smiles, reason) in enumerate(zip(*(column.to_pylist() for column in block.columns), strict=True)):
-        if smiles is None and skip is not None:
-            skip(row, reason)
-        found.append(None if smiles is None else Candidate("molecule", {"smiles": smiles}))
-    return found
+            return molecules_of(block, skip)
+        return mappings_of(block, self._columns().kinds, skip)
 
 
 def _key(candidate: Candidate) -> np.uint64:

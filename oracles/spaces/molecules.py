@@ -57,6 +57,8 @@ def read_smiles(text: Any) -> tuple[Any, str]:
                 atom.SetAtomMapNum(0)
         # A second round makes the text a fixed point: what it reads as writes itself again.
         canonical = Chem.MolToSmiles(molecule)
+        if canonical == written:
+            return molecule, canonical  # a second round would read the same text
         again: Any = Chem.MolFromSmiles(canonical) if len(canonical) <= LONGEST_SMILES else None
     if again is None:
         raise InvalidCandidate(f"{_shown(text)} has no canonical form: RDKit can't read its own {_shown(canonical)}")

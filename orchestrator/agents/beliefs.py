@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
 
-from theoros.db.records import CandidateRecord, DecisionRecord, EvaluationRecord, LabelRecord, PredictionRecord
-from theoros.models.contract import RUN_TIME, Choice, Dataset, Origin, Point
+from theoros.db.records import (
+    CandidateRecord,
+    DecisionRecord,
+    EvaluationRecord,
+    LabelRecord,
+    OfferRecord,
+    ParentRecord,
+    PredictionRecord,
+)
+from theoros.models.contract import RUN_TIME, Choice, Dataset, Offer, Origin, Point, Problem
 from theoros.models.run_time import logarithm
 from theoros.oracles.candidate import Candidate
 from theoros.orchestrator.ledger import NOT_ITS_FAULT
@@ -29,7 +36,7 @@ def to_record(candidate: Candidate) -> CandidateRecord:
 
 
 def history(
-    labels: Sequence[LabelRecord], evaluations: Iterable[EvaluationRecord], outputs: tuple[str, ...]
+    labels: Sequence[LabelRecord], evaluations: Iterable[EvaluationRecord], problem: Problem
 ) -> tuple[Dataset, list[int]]:
     """Labels, and failures among `evaluations`, as a surrogate sees them, with the numbers of their evaluations."""
     failed = [
@@ -37,17 +44,26 @@ def history(
         for e in evaluations
         if e.state == "abandoned" and e.failure_class not in NOT_ITS_FAULT
     ]
-    memory = Labels(outputs)
-    memory.learn(News(0, [*(labelled(label, outputs) for label in labels), *failed]))
+    memory = Labels(problem.columns)
+    memory.learn(News(0, [*(labelled(label, problem.columns, problem.structures) for label in labels), *failed]))
     return memory.dataset(None)
 
 
-def labelled(label: LabelRecord, outputs: tuple[str, ...]) -> Labelled:
-    """A label as the trainer is told of it; an output that it lacks is NaN."""
-    own: dict[str, Any] = {**label.values, RUN_TIME: logarithm(label.seconds)}
-    values = tuple(float(own[output]) if output in own else math.nan for output in outputs)
-    origin = Origin(label.proposer, label.acquisition)
-    return Labelled(label.sequence, Point(to_candidate(label.candidate), label.fidelity), values, origin)
+def labelled(label: LabelRecord, outputs: Sequence[str], structures: Sequence[str] = ()) -> Labelled:
+    """A label as the trainer is told of it; an output that it lacks is NaN, and of arrays it is told where they are."""
+
+    def value(output: str) -> float:
+        if output == RUN_TIME:
+            return logarithm(label.seconds)
+        return float(label.values[output]) if output in label.values else math.nan
+
+    return Labelled(
+        label.sequence,
+        Point(to_candidate(label.candidate), label.fidelity),
+        tuple(value(output) for output in outputs),
+        Origin(label.proposer, label.acquisition, tuple(_offer(offer) for offer in label.offers), label.seconds),
+        {name: label.arrays[name] for name in structures if name in label.arrays},
+    )
 
 
 def pending_points(evaluations: Iterable[EvaluationRecord], learned: Collection[int]) -> list[Point]:
@@ -86,4 +102,10 @@ def decision_record(plan: Plan, choice: Choice, version: int | None, seconds: fl
         predictions=[PredictionRecord(output, mean, std) for output, (mean, std) in choice.predictions.items()],
         seconds=seconds,
         reason=choice.reason,
+        offers=[OfferRecord(*offer) for offer in choice.offers],
+        parents=[ParentRecord(bred.child, parent) for bred in choice.descent for parent in bred.parents],
     )
+
+
+def _offer(record: OfferRecord) -> Offer:
+    return Offer(record.proposer, record.proposals, record.seconds, record.share, record.promise)

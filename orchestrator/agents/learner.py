@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, ClassVar
 
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
+from theoros.models.contract import Problem
+from theoros.models.twins.unseen import DRAWN, Unseen
 from theoros.models.widening import Widening
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus
@@ -44,7 +46,9 @@ class Learner(Agent):
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
         self._checks, self._version, self._widening = checks, version, widening
-        self._labels = gateway.reader() if plan.acquisition != "random" else None
+        # Random choice has no use for a model, but where the model is the question its labels are learned as well.
+        learns = plan.acquisition != "random" or plan.problem.goal == "learn"
+        self._labels = gateway.reader() if learns else None
         self._log: list[Labelled] = []
         self._known: dict[int, bool] = {}  # numbers of the evaluations in the log: whether there is a label
         self._label_ids: dict[int, int] = {}
@@ -89,7 +93,7 @@ class Learner(Agent):
     async def _read(self, reader: LabelReader) -> None:
         """Take in the labels, and the failures that may be the candidates' own, that have come."""
         for label in await reader.new():
-            self._log.append(labelled(label, self._plan.problem.columns))
+            self._log.append(labelled(label, self._plan.problem.columns, self._plan.problem.structures))
             self._n_labels += not self._known.get(label.sequence, False)
             self._known[label.sequence] = True
             self._label_ids[label.sequence] = label.label_id
@@ -113,9 +117,7 @@ class Learner(Agent):
         self._checks = [*self._checks, *report.checks][-SCORE_WINDOW:]
         scores = score(self._checks)
         self._last_seconds = report.seconds
-        self._last_error = next(
-            (s.value for s in scores if s.output == self._plan.problem.objective.output and s.metric == "rmse"), None
-        )
+        self._last_error = error_of(self._checks, self._plan.problem)
         checks = [CheckRecord(self._label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks]
         await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))
         if report.fell_back:
@@ -144,7 +146,11 @@ async def _whole(step: Coroutine[Any, Any, None]) -> None:
 def version_record(
     report: FitReport, number: int, seed: int, scores: list[ScoreRecord], checks: list[CheckRecord]
 ) -> ModelVersionRecord:
-    """A fit as the database keeps it."""
+    """A fit as the database keeps it; a twin's is scored by what it drew of the new labels as well."""
+    drawn = Unseen.recorded(report.hyperparameters.get(DRAWN))
+    if drawn is not None:
+        more = drawn.scores().items()
+        scores = [*scores, *(ScoreRecord(output, metric, value, n) for (output, metric), (value, n) in more)]
     return ModelVersionRecord(
         number=number,
         surrogate=report.surrogate,
@@ -157,6 +163,26 @@ def version_record(
         scores=scores,
         checks=checks,
     )
+
+
+def error_of(checks: Sequence[Check], problem: Problem) -> float | None:
+    """How wrong predictions of the objective were, or of all that is to be learned (`theoros.models.learning_error`).
+
+    None as long as one of these outputs was not tested.
+    """
+    import numpy as np
+
+    from theoros.models.learning_error import learning_error
+
+    goals = problem.objectives if problem.goal == "learn" else (problem.objective,)
+    errors, spreads = [], []
+    for goal in goals:
+        own = [check for check in checks if check.output == goal.output]
+        if not own:
+            return None
+        errors.append(float(np.sqrt(np.mean([(check.observed - check.mean) ** 2 for check in own]))))
+        spreads.append(float(np.std([check.observed for check in own])))
+    return learning_error(errors, spreads)
 
 
 def score(checks: list[Check]) -> list[ScoreRecord]:

@@ -95,8 +95,10 @@ class Selector(Agent):
         elif self._plan.strict:
             n = 1
         guided = sequence > self._plan.initial_decisions and self._plan.acquisition != "random"
-        horizon = sequence - 1 - (self._plan.lookahead or 0) if self._plan.strict and guided else None
-        if guided and not self._fresh_enough(horizon):
+        # Where the model is the question, random choice keeps step with the fits, so that its labels are learned too.
+        learned = guided or (sequence > self._plan.initial_decisions and self._plan.problem.goal == "learn")
+        horizon = sequence - 1 - (self._plan.lookahead or 0) if self._plan.strict and learned else None
+        if learned and not self._fresh_enough(horizon):
             return  # the model that this decision is to be made with is still being fitted
         model = self._model_for(horizon) if guided else None
         if guided and (model is None or model.belief is None):
@@ -158,7 +160,7 @@ class Selector(Agent):
         busy = self._asked or self._stopping or not self._calm
         if model is None or model.belief is None or model.version == self._judged or not waiting or busy:
             return
-        if self._plan.strict or self._plan.spec.train_once:
+        if self._plan.strict or self._plan.spec.train_once or self._plan.acquisition == "random":
             return
         self._judged = model.version
         own = {e.sequence for e in waiting}

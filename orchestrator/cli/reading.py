@@ -57,7 +57,7 @@ def plot(name: Name, database: Database = DEFAULT_DATABASE, results: Results = D
 
 
 def report(name: Name, database: Database = DEFAULT_DATABASE, results: Results = DEFAULT_RESULTS) -> None:
-    """Write the page of a campaign over molecules: the best, a map, proposers, gates, and where the best come from."""
+    """Write the page of a campaign over molecules (the best, a map, proposers, lineage), or of one that learns."""
     from theoros.db import Store
     from theoros.orchestrator.report.page import PAGE, write_page
 

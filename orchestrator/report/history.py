@@ -1,4 +1,4 @@
-"""What happened in a campaign over molecules: each evaluation from its decision to its label."""
+"""What happened in a campaign: each evaluation from its decision to its label."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from functools import cached_property
 from typing import Any
 
 from theoros.db import Store
-from theoros.db.records import CampaignRecord, EvaluationRecord, LabelRecord, ModelVersionRecord, PredictionRecord
+from theoros.db.records import (
+    CampaignRecord,
+    EvaluationRecord,
+    LabelRecord,
+    ModelVersionRecord,
+    OfferRecord,
+    ParentRecord,
+    PredictionRecord,
+)
 from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.scorecard import Scorecard
 
@@ -19,7 +27,8 @@ class Sample:
     """One evaluation: what was decided, what was believed of it then, and its label (None where it brought none).
 
     `value` is the acquisition value; `seconds` is what deciding took and `cpu_seconds` what its oracle used, over all
-    attempts. `known_at` is when its label was there for others to learn from.
+    attempts. `known_at` is when its label was there for others to learn from. `offers` are what proposers brought to
+    the pool of which it is the first decision; `parents` are those of its candidate, and of what that was made of.
     """
 
     evaluation: EvaluationRecord
@@ -34,6 +43,8 @@ class Sample:
     cpu_seconds: float = 0.0
     decided_at: dt.datetime | None = None
     known_at: dt.datetime | None = None
+    offers: tuple[OfferRecord, ...] = ()
+    parents: tuple[ParentRecord, ...] = ()
 
     @property
     def number(self) -> int:
@@ -63,10 +74,11 @@ class History:
         return tuple(own[label.evaluation_id] for label in self.card.ranked(labels))
 
 
-def read_history(store: Store, campaign: str) -> History:
-    """Read all that a report of molecules tells; reads the whole campaign."""
+def read_history(store: Store, campaign: str, kind: str | None = "molecule") -> History:
+    """Read all that a report tells of candidates of one kind (of all for None); reads the whole campaign."""
     labels = {label.evaluation_id: label for label in store.label_records(campaign)}
-    evaluations = [e for e in store.evaluations(campaign) if e.candidate.kind == "molecule"]
+    evaluations = [e for e in store.evaluations(campaign) if kind in (None, e.candidate.kind)]
+    offers, parents = store.offers(campaign), store.descent(campaign)
     beliefs, decisions = store.predictions(campaign), _decisions(store, campaign)
     ended, used = _attempts(store, campaign)
     samples = []
@@ -77,7 +89,16 @@ def read_history(store: Store, campaign: str) -> History:
         known = None if label is None else ended.get(key, decision.get("decided_at"))
         predictions = {belief.output: belief for belief in beliefs.get(key, ())}
         samples.append(
-            Sample(evaluation, label, predictions, **decision, cpu_seconds=used.get(key, 0.0), known_at=known)
+            Sample(
+                evaluation,
+                label,
+                predictions,
+                **decision,
+                cpu_seconds=used.get(key, 0.0),
+                known_at=known,
+                offers=offers.get(key, ()),
+                parents=parents.get(key, ()),
+            )
         )
     versions = {version.number: version for version in store.model_versions(campaign)}
     return History(store.campaign(campaign), scorecard(store, campaign), tuple(samples), versions)

@@ -1,11 +1,12 @@
-"""Where the best molecules come from: who proposed them, by which model, and which molecule known then is the nearest.
+"""Where the best molecules come from: who proposed them, by which model, and of which molecules they were made.
 
-Parents are not recorded: the relative named here is found by similarity, and need not be what a proposer began with.
+Where a proposer does not know parents, the nearest molecule known then stands in: it is found by similarity, and need
+not be what the proposer began with.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from theoros.orchestrator.report.gallery import beliefs_table
@@ -17,16 +18,27 @@ from theoros.orchestrator.scorecard import Scorecard
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A molecule that another was made of, with what was known of it then: a labelled sample, or its own parents."""
+
+    smiles: str
+    sample: Sample | None
+    parents: tuple[Parent, ...] = ()
+
+
+@dataclass(frozen=True)
 class Origin:
     """A sample with the most similar other molecule that had a label when it was decided (None: there was none).
 
-    `before` are its own labels at other fidelities from before then.
+    `before` are its own labels at other fidelities from before then, and `parents` what it was made of, where that is
+    recorded.
     """
 
     sample: Sample
     relative: Sample | None
     similarity: float
     before: tuple[Sample, ...]
+    parents: tuple[Parent, ...] = ()
 
 
 def origins(history: History, winners: Sequence[Sample]) -> list[Origin]:
@@ -41,12 +53,15 @@ def origins(history: History, winners: Sequence[Sample]) -> list[Origin]:
         own = winner.evaluation.candidate.hash
         before = tuple(known[i] for i in earlier if known[i].evaluation.candidate.hash == own)
         others = [i for i in earlier if known[i].evaluation.candidate.hash != own]
+        # Of several labels the one at the target is told.
+        by_level = sorted(earlier, key=lambda i: known[i].evaluation.fidelity == history.card.target)
+        made_of = _parents(winner, winner.smiles, {known[i].smiles: known[i] for i in by_level})
         if not others or winner.number not in rows:
-            found.append(Origin(winner, None, 0.0, before))
+            found.append(Origin(winner, None, 0.0, before, made_of))
             continue
         like = rows[winner.number]
         nearest = max(others, key=lambda i: (like[i], known[i].evaluation.fidelity == history.card.target, -i))
-        found.append(Origin(winner, known[nearest], float(like[nearest]), before))
+        found.append(Origin(winner, known[nearest], float(like[nearest]), before, made_of))
     return found
 
 
@@ -54,6 +69,18 @@ def lineage(history: History, n: int = 12) -> Html:
     """The `n` best samples with their origins, the best first."""
     found = origins(history, history.ranked[:n])
     return tag("div", *(_entry(history, rank, origin) for rank, origin in enumerate(found, start=1)), class_="lineage")
+
+
+def _parents(
+    winner: Sample, child: str, known: Mapping[str, Sample], above: frozenset[str] = frozenset()
+) -> tuple[Parent, ...]:
+    """What `child` was made of; of a parent without a label then, in turn what that was made of."""
+    above |= {child}  # whatever the database holds, this ends
+    made_of = dict.fromkeys(p.parent for p in winner.parents if p.child == child and p.parent not in above)
+    return tuple(
+        Parent(smiles, known.get(smiles), () if smiles in known else _parents(winner, smiles, known, above))
+        for smiles in made_of
+    )
 
 
 def _before(sample: Sample, winner: Sample) -> bool:
@@ -73,7 +100,7 @@ def _entry(history: History, rank: int, origin: Origin) -> Html:
         "article",
         tag("div", structure(sample.smiles), tag("p", tag("b", f"{rank}. "), tag("code", sample.smiles))),
         tag("div", tag("ul", *(tag("li", fact) for fact in facts)), beliefs_table(card, sample)),
-        _relative(card, origin),
+        _made_of(card, origin.parents) if origin.parents else _relative(card, origin),
     )
 
 
@@ -86,6 +113,34 @@ def _decision(history: History, sample: Sample) -> str:
     if version is None:
         return f"{by}, without a model"
     return f"{by}, by model version {version.number} ({version.surrogate}, {version.n_labels} labels)"
+
+
+def _made_of(card: Scorecard, parents: Sequence[Parent]) -> Html:
+    """The parents, drawn."""
+    word = "parent" if len(parents) == 1 else "one of two parents"
+    return tag(
+        "div",
+        *(
+            tag(
+                "div",
+                structure(parent.smiles, 170, 120),
+                tag("p", tag("code", parent.smiles)),
+                tag("p", f"{word}: {_told(card, parent)}", class_="small"),
+            )
+            for parent in parents
+        ),
+    )
+
+
+def _told(card: Scorecard, parent: Parent) -> str:
+    """What was known of a parent, in words."""
+    if parent.sample is not None:
+        sample = parent.sample
+        by = sample.proposer or "nobody"
+        return f"sample {sample.number} at {sample.evaluation.fidelity}, proposed by {by}: {_values(card, sample)}"
+    if not parent.parents:
+        return "without a label then"
+    return "without a label then; made of " + " and ".join(f"{p.smiles} ({_told(card, p)})" for p in parent.parents)
 
 
 def _relative(card: Scorecard, origin: Origin) -> Html:

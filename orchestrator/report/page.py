@@ -1,4 +1,4 @@
-"""The report of a campaign over molecules: one HTML file that needs nothing else, neither scripts nor a network."""
+"""The report of a campaign over molecules, or of one that learns: one HTML file without scripts or a network."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from pathlib import Path
 
 from theoros.db import Store
 from theoros.orchestrator.gates import gate_counts
+from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.report.canvas import as_png
 from theoros.orchestrator.report.chemical_map import chemical_map, map_figure
 from theoros.orchestrator.report.gallery import gallery
 from theoros.orchestrator.report.gates import gates_table
 from theoros.orchestrator.report.history import History, read_history
-from theoros.orchestrator.report.html import Html, image, joined, number, tag
+from theoros.orchestrator.report.html import Html, image, joined, number, table, tag
 from theoros.orchestrator.report.lineage import lineage
 from theoros.orchestrator.report.plots import controls_of, figures
 from theoros.orchestrator.report.proposers import contributions, earnings_told, proposers_table, shares_figure
 from theoros.orchestrator.report.sentences import compare, model_sentence
+from theoros.orchestrator.report.twin import COLUMNS, foreseen
+from theoros.orchestrator.report.twin_figures import coverages, has_bins, histograms
 from theoros.orchestrator.spec.errors import SpecError
 
 #: The file's name in the folder of a campaign's results.
@@ -38,8 +41,13 @@ _STYLE = Html(
 
 
 def has_page(store: Store, campaign: str) -> bool:
-    """Whether the campaign asks about molecules, and has a label."""
-    return any(e.candidate.kind == "molecule" for e in store.evaluations(campaign, ["done"]))
+    """Whether the campaign asks about molecules, or is to learn, and has a label."""
+    done = store.evaluations(campaign, ["done"])
+    return any(e.candidate.kind == "molecule" for e in done) or (bool(done) and _learns(store, campaign))
+
+
+def _learns(store: Store, campaign: str) -> bool:
+    return scorecard(store, campaign).goal == "learn"
 
 
 def write_page(store: Store, campaign: str, path: Path) -> Path:
@@ -53,7 +61,8 @@ def write_page(store: Store, campaign: str, path: Path) -> Path:
 def page(store: Store, campaign: str) -> str:
     """The report as HTML, from the database alone: the best, progress, the model, a map, proposers, gates, lineage.
 
-    Raises SpecError for a campaign that has labelled no molecule.
+    Of a campaign that learns, how honest its uncertainty is takes the place of the best. Raises SpecError for a
+    campaign that has labelled no molecule, and learns nothing.
     """
     if not has_page(store, campaign):
         raise SpecError(
@@ -64,6 +73,7 @@ def page(store: Store, campaign: str) -> str:
     history = read_history(store, campaign)
     drawn = {name: image(as_png(figure), name) for name, figure in figures(store, campaign)}
     asked, found = history.card.goal == "optimize", bool(history.ranked)
+    molecules = bool(history.samples)
     none = tag("p", f"No label at {history.card.target} keeps the constraints yet.")
     parts = [
         _head(store, history),
@@ -73,8 +83,9 @@ def page(store: Store, campaign: str) -> str:
         _section(
             "Model", drawn.get("predictions"), drawn.get("calibration"), _paragraph(model_sentence(store, campaign))
         ),
-        _section("Chemical space", *_map(history)),
-        _section("Proposers", *_proposers(history)),
+        _section("What was foreseen of labels", *_foreseen(store, history)) if not asked else None,
+        _section("Chemical space", *_map(history)) if molecules else None,
+        _section("Proposers", *_proposers(history)) if molecules else None,
         _section("Gates", *_gates(store, campaign)),
         _section("Where the best come from", _KINSHIP, lineage(history, SHOWN)) if asked and found else None,
     ]
@@ -83,8 +94,9 @@ def page(store: Store, campaign: str) -> str:
 
 _KINSHIP = tag(
     "p",
-    "The nearest molecule is the most similar one (Tanimoto similarity of count-Morgan fingerprints of radius 3) that "
-    "had a label when the decision was made. It is found by similarity: parents are not recorded.",
+    "Parents are the molecules that the proposer made it of, where the proposer knows them. Of others the nearest "
+    "molecule is shown: the most similar one (Tanimoto similarity of count-Morgan fingerprints of radius 3) that had a "
+    "label when the decision was made, which need not be what the proposer began with.",
     class_="small",
 )
 
@@ -133,8 +145,37 @@ def _head(store: Store, history: History) -> Html:
 def _beside_controls(store: Store, history: History) -> list[Html]:
     name = history.campaign.name
     if history.card.goal != "optimize":
-        return []
+        return [_TESTED_ELSEWHERE] if controls_of(store, name) else []
     return [tag("p", compare(store, name, control)) for control in controls_of(store, name)]
+
+
+_TESTED_ELSEWHERE = tag(
+    "p",
+    "Each campaign is tested on the labels that it asks next. Who asks where the model is unsure is tested where it is "
+    "hard, and a random control everywhere: the curves are alike only in their trend.",
+    class_="small",
+)
+
+
+def _foreseen(store: Store, history: History) -> list[Html]:
+    """Scores and calibration on labels that came after they were predicted."""
+    found = foreseen(store, history.campaign.name, [goal.output for goal in history.card.objectives])
+    if not found:
+        return []
+    told = (
+        "Each label beside what was foreseen of it before it came: by draws where the model is a twin, and else by the "
+        "predicted normal distribution. CRPS (continuous ranked probability score) is in the output's unit, smaller "
+        "being better. PIT is the share of the forecast below the label: where the uncertainty is honest its histogram "
+        "is flat, nine bars in ten within the grey band, and the shares inside central intervals lie on their lines."
+    )
+    parts = [
+        tag("p", told, class_="small"),
+        table(COLUMNS, [one.row() for one in found], numeric=COLUMNS[1:]),
+        image(as_png(histograms(found)), "histograms of the probability integral transform"),
+    ]
+    if has_bins(found):
+        parts.append(image(as_png(coverages(found)), "coverage of central intervals over the inputs"))
+    return parts
 
 
 def _map(history: History) -> list[Html]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theoros.db import Store, overview
+from theoros.db.records import LabelRecord, ModelVersionRecord
+from theoros.models.learning_error import learning_error
 from theoros.models.pareto import non_dominated
 from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.report.canvas import canvas, plain, save
@@ -42,11 +44,11 @@ def figures(store: Store, campaign: str) -> Iterator[tuple[str, Any]]:
     card = scorecard(store, campaign)
     yield "progress", _progress(store, campaign)
     checks = store.checks(campaign)
-    own = checks[checks["output"] == card.objectives[0].output] if len(checks) else checks
-    if len(own) >= 3:
-        mean, std, observed = (own[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
-        yield "predictions", _predictions(card, own)
-        yield "calibration", _calibration(mean, std, observed)
+    goals = card.objectives if card.goal == "learn" else card.objectives[:1]
+    tested = {goal.output: checks[checks["output"] == goal.output] for goal in goals} if len(checks) else {}
+    if tested and all(len(own) >= 3 for own in tested.values()):
+        yield "predictions", _predictions(card, tested)
+        yield "calibration", _calibration(card, tested)
     if card.several:
         yield "front", _front(store, campaign, card)
 
@@ -64,7 +66,9 @@ def _progress(store: Store, campaign: str) -> Any:
     start = reference(card, [label for labels in found.values() for label in labels]) if card.several else None
     for name, labels in found.items():
         if card.goal == "learn":
-            _error_curve(store, name, card.objective.output, axes)
+            known, errors = error_curve(card, store.model_versions(name), found)
+            if known:
+                axes.plot(known, errors, **({"lw": 2} if name == campaign else {"lw": 1.5, "ls": "--"}), label=name)
             continue
         series = card.best_so_far(labels) if start is None else hypervolume_so_far(card, labels, start)
         spent, cost = [], 0.0
@@ -75,19 +79,32 @@ def _progress(store: Store, campaign: str) -> Any:
         style = {"lw": 2} if name == campaign else {"lw": 1.5, "ls": "--"}
         axes.step(spent, series, where="post", label=name, **style)
     axes.set_xlabel(f"cost (labels at {card.target!r})" if card.goal != "learn" else "labels")
-    objective = card.objective.output
-    best = "hypervolume" if card.several else f"best {card.name_of(objective)}"
-    axes.set_ylabel(plain(best if card.goal != "learn" else f"error of {objective}"))
+    best = "hypervolume" if card.several else f"best {card.name_of(card.objective.output)}"
+    axes.set_ylabel(plain(best if card.goal != "learn" else card.error_label))
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     return figure
 
 
-def _error_curve(store: Store, name: str, objective: str, axes: Any) -> None:
-    versions = store.model_versions(name)
-    points = [(v.n_labels, s.value) for v in versions for s in v.scores if s.output == objective and s.metric == "rmse"]
-    if points:
-        axes.plot(*zip(*points, strict=True), label=name)
+def error_curve(
+    card: Scorecard, versions: Sequence[ModelVersionRecord], labels: Mapping[str, Sequence[LabelRecord]]
+) -> tuple[list[int], list[float]]:
+    """How many labels each model version knew, and its error on those that it had not seen.
+
+    Several outputs are told in units of their spread over all `labels`, those of the campaign and of its controls, so
+    that their curves compare (`theoros.models.learning_error`).
+    """
+    outputs = [goal.output for goal in card.objectives]
+    everything = [label for own in labels.values() for label in own if label.fidelity == card.target]
+    values = [[float(label.values[output]) for label in everything if output in label.values] for output in outputs]
+    spreads = [float(np.std(own)) if own else 0.0 for own in values]
+    spent, series = [], []
+    for version in versions:
+        told = {score.output: score.value for score in version.scores if score.metric == "rmse"}
+        if all(output in told for output in outputs):
+            spent.append(version.n_labels)
+            series.append(learning_error([told[output] for output in outputs], spreads))
+    return spent, series
 
 
 def _front(store: Store, campaign: str, card: Scorecard) -> Any:
@@ -117,32 +134,37 @@ def _front(store: Store, campaign: str, card: Scorecard) -> Any:
     return figure
 
 
-def _predictions(card: Scorecard, checks: pd.DataFrame) -> Any:
-    figure, (axes,) = canvas(1, 1, 4.6, 4.4)
-    for fidelity, own in checks.groupby("fidelity"):
-        axes.errorbar(
-            own["observed"], own["mean"], yerr=1.645 * own["std"], fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity
-        )
-    ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
-    axes.plot(ends, ends, "k--", lw=1)
-    axes.set_xlabel(plain(f"observed {card.name_of(card.objectives[0].output)}"))
-    axes.set_ylabel("predicted before it was seen (90 % interval)")
+def _predictions(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
+    """A panel for each output."""
+    figure, panels = canvas(1, len(tested), 4.6 * len(tested), 4.4)
+    for axes, (output, checks) in zip(panels, tested.items(), strict=True):
+        for fidelity, own in checks.groupby("fidelity"):
+            axes.errorbar(
+                own["observed"], own["mean"], yerr=1.645 * own["std"], fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity
+            )
+        ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
+        axes.plot(ends, ends, "k--", lw=1)
+        axes.set_xlabel(plain(f"observed {card.name_of(output)}"))
+    panels[0].set_ylabel("predicted before it was seen (90 % interval)")
     if len(card.fidelities) > 1:
-        axes.legend()
+        panels[0].legend()
     return figure
 
 
-def _calibration(mean: Any, std: Any, observed: Any) -> Any:
-    from scipy.stats import norm
+def _calibration(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
+    """One curve for each output."""
+    from theoros.models.calibration import observed_levels
 
     levels = np.linspace(0.02, 0.98, 49)
-    z = np.abs(observed - mean) / np.maximum(std, 1e-300)
-    coverage = [(z <= norm.ppf(0.5 + level / 2)).mean() for level in levels]
     figure, (axes,) = canvas(1, 1, 4.6, 4.4)
     axes.plot([0, 1], [0, 1], "k--", lw=1)
-    axes.plot(levels, coverage, lw=2)
+    for output, checks in tested.items():
+        mean, std, observed = (checks[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
+        axes.plot(levels, observed_levels(mean, std, observed, levels), lw=2, label=plain(output))
     axes.set_xlabel("expected share inside the interval")
-    axes.set_ylabel(f"observed share (n = {len(z)})")
+    axes.set_ylabel(f"observed share (n = {len(observed)})")
+    if len(tested) > 1:
+        axes.legend()
     return figure
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from theoros.db import Store
 from theoros.models.contract import Array, Problem
 from theoros.models.credit import JUDGED, earnings
 from theoros.oracles.spaces import Molecules
 from theoros.orchestrator.agents.beliefs import history as labels_as_data
 from theoros.orchestrator.report.canvas import canvas, plain
-from theoros.orchestrator.report.history import History, Sample
+from theoros.orchestrator.report.history import History, Sample, read_history
 from theoros.orchestrator.report.html import Html, number, table
 from theoros.orchestrator.scorecard import Scorecard
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Stretches of the campaign over which shares are told.
 STRETCHES = 20
@@ -32,9 +36,10 @@ class Contribution:
 
     `asked` counts its evaluations, `labelled` those with a label (at any fidelity) and `failed` those given up.
     `best` and `middle` are the best and the median rank of its feasible labels at the target (1 is the campaign's
-    best), `top` how many are among the first `TOP`. `earned` is what its labels earned on average
-    (`theoros.models.credit`), over `judged` of them; None where none is judged. `seconds` went into deciding for its
-    candidates, `cpu_seconds` into labelling them.
+    best), `top` how many are among the first `TOP`, and `found` is the best of them. `earned` is what its labels earned
+    on average (`theoros.models.credit`), over `judged` of them; None where none is judged. `proposals` is how many it
+    made, which took `proposing` seconds of a processor, and `promise` what they promised on average; None where the
+    database does not know. `seconds` went into deciding for its candidates, `cpu_seconds` into labelling them.
     """
 
     proposer: str
@@ -48,6 +53,15 @@ class Contribution:
     judged: int
     seconds: float
     cpu_seconds: float
+    proposals: int | None = None
+    proposing: float | None = None
+    promise: float | None = None
+    found: Sample | None = None
+
+    @property
+    def earned_per_second(self) -> float | None:
+        """What its labels earned altogether, for each processor second that its proposals took."""
+        return None if self.earned is None or not self.proposing else self.earned * self.judged / self.proposing
 
 
 def contributions(history: History) -> list[Contribution]:
@@ -58,8 +72,28 @@ def contributions(history: History) -> list[Contribution]:
     earned: dict[str, list[float]] = {}
     for sample, value in _earned(history):
         earned.setdefault(sample.proposer, []).append(value)
-    order = Counter(sample.proposer for sample in history.samples).most_common()
-    return [_contribution(history, name, ranks.get(name, []), earned.get(name, [])) for name, _ in order]
+    order = Counter(sample.proposer for sample in history.samples)
+    order.update({offer.proposer: 0 for sample in history.samples for offer in sample.offers})
+    return [_contribution(history, name, ranks.get(name, []), earned.get(name, [])) for name, _ in order.most_common()]
+
+
+def who_earned_what(store: Store, campaign: str) -> pd.DataFrame:
+    """One row per proposer, the one that was asked most first: the fields of `Contribution`, and what it found.
+
+    ``found`` is its best candidate and ``value`` the first objective of that; ``earned_per_second`` counts the
+    processor seconds of proposing. Reads the whole campaign.
+    """
+    import pandas as pd
+
+    history = read_history(store, campaign, kind=None)
+    rows = []
+    for one in contributions(history):
+        told = {name: getattr(one, name) for name in _TOLD} | {"earned_per_second": one.earned_per_second}
+        rows.append(told | {"found": one.found and one.found.evaluation.candidate.text, "value": _value(history, one)})
+    return pd.DataFrame(rows, columns=[*_TOLD, "earned_per_second", "found", "value"])
+
+
+_TOLD = tuple(field.name for field in fields(Contribution) if field.name != "found")
 
 
 def proposers_table(found: list[Contribution]) -> Html:
@@ -67,6 +101,8 @@ def proposers_table(found: list[Contribution]) -> Html:
     total = sum(one.asked for one in found)
     columns = {
         "proposer": [one.proposer or "nobody" for one in found],
+        "proposals": [number(one.proposals) for one in found],
+        "promise": [number(one.promise, digits=3) for one in found],
         "asked": [str(one.asked) for one in found],
         "share": [f"{one.asked / total:.0%}" for one in found],
         "labelled": [str(one.labelled) for one in found],
@@ -75,10 +111,16 @@ def proposers_table(found: list[Contribution]) -> Html:
         "median rank": [number(one.middle) for one in found],
         f"among the best {TOP}": [str(one.top) for one in found],
         "mean earning": [number(one.earned, digits=3) for one in found],
+        "CPU s of proposing": [number(one.proposing, digits=3) for one in found],
+        "earned per CPU s": [number(one.earned_per_second, digits=3) for one in found],
         "s of deciding": [number(one.seconds, digits=3) for one in found],
         "CPU s of labelling": [number(one.cpu_seconds, digits=3) for one in found],
     }
     told = {
+        "proposals": any(one.proposals is not None for one in found),
+        "promise": any(one.promise is not None for one in found),
+        "CPU s of proposing": any(one.proposing is not None for one in found),
+        "earned per CPU s": any(one.earned_per_second is not None for one in found),
         "best rank": any(one.best is not None for one in found),
         "median rank": any(one.best is not None for one in found),
         f"among the best {TOP}": any(one.best is not None for one in found),
@@ -93,12 +135,17 @@ def proposers_table(found: list[Contribution]) -> Html:
 def earnings_told(found: list[Contribution]) -> str:
     """What an earning is; empty where nothing was judged."""
     n = sum(one.judged for one in found)
-    if not n:
-        return ""
-    return (
-        "A label earns the chance, by its rank, that it is better than all of five labels drawn from those before it "
-        f"(0 to 1; {n} labels are judged, the last {JUDGED} at most)."
-    )
+    sentences = []
+    if n:
+        sentences.append(
+            "A label earns the chance, by its rank, that it is better than all of five labels drawn from those before "
+            f"it (0 to 1; {n} labels are judged, the last {JUDGED} at most)."
+        )
+    if any(one.promise is not None for one in found):
+        sentences.append(
+            "A proposal promises the same of five proposals from the pool that it was made for, by acquisition values."
+        )
+    return " ".join(sentences)
 
 
 def shares_over_time(history: History) -> tuple[list[str], Array, list[int]]:
@@ -139,6 +186,8 @@ def colour(place: int) -> str:
 
 def _contribution(history: History, name: str, ranks: list[int], earned: list[float]) -> Contribution:
     own = [sample for sample in history.samples if sample.proposer == name]
+    offers = [offer for sample in history.samples for offer in sample.offers if offer.proposer == name]
+    promises = [offer.promise for offer in offers if offer.promise is not None]
     return Contribution(
         name,
         asked=len(own),
@@ -151,14 +200,25 @@ def _contribution(history: History, name: str, ranks: list[int], earned: list[fl
         judged=len(earned),
         seconds=sum(sample.seconds for sample in own),
         cpu_seconds=sum(sample.cpu_seconds for sample in own),
+        proposals=sum(offer.proposals for offer in offers) if offers else None,
+        proposing=sum(offer.seconds for offer in offers) if offers else None,
+        promise=float(np.mean(promises)) if promises else None,
+        found=history.ranked[min(ranks) - 1] if ranks else None,
     )
+
+
+def _value(history: History, one: Contribution) -> float | None:
+    """The first objective of the best that a proposer found."""
+    if one.found is None or one.found.label is None or not history.card.objectives:
+        return None
+    return float(one.found.label.values[history.card.objectives[0].output])
 
 
 def _earned(history: History) -> list[tuple[Sample, float]]:
     """What each judged label earned, in the order of decisions."""
     problem = _problem(history.card)
     own = {sample.number: sample for sample in history.samples}
-    data, numbers = labels_as_data([s.label for s in history.samples if s.label is not None], (), problem.judged)
+    data, numbers = labels_as_data([s.label for s in history.samples if s.label is not None], (), problem)
     return [(own[numbers[row]], value) for row, value in earnings(problem, data).items()]
 
 

@@ -32,11 +32,17 @@ def compare(store: Store, campaign: str, control: str) -> str:
 def model_sentence(store: Store, campaign: str) -> str:
     """The last model version's error and calibration on labels that it had not seen; empty where none was tested."""
     version, card = overview.last_model(store, campaign), scorecard(store, campaign)
-    scores = {s.metric: s for s in version.scores if s.output == card.objectives[0].output} if version else {}
-    if "rmse" not in scores:
+    if version is None:
         return ""
-    n, unit = scores["rmse"].n, card.units.get(card.objectives[0].output, "")
-    return (
-        f"model: error {scores['rmse'].value:.3g} {unit} on {n} labels before it saw them; "
-        f"{scores['coverage_90'].value:.0%} of them within its 90 % intervals"
+    told = {(score.output, score.metric): score for score in version.scores}
+    goals = card.objectives if card.goal == "learn" else card.objectives[:1]
+    outputs = [goal.output for goal in goals if (goal.output, "rmse") in told]
+    if not outputs:
+        return ""
+    n, named = told[outputs[0], "rmse"].n, len(goals) > 1
+    errors = ", ".join(
+        f"{f'of {output} ' if named else ''}{told[output, 'rmse'].value:.3g} {card.units.get(output, '')}".rstrip()
+        for output in outputs
     )
+    inside = ", ".join(f"{told[output, 'coverage_90'].value:.0%}" for output in outputs)
+    return f"model: error {errors} on {n} labels before it saw them; {inside} of them within its 90 % intervals"

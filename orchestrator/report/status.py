@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -85,6 +85,7 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
     for gate, reasons in gate_counts(store, name).items():
         most = ", ".join(f"{n} x {reason}" for reason, n in list(reasons.items())[:3])
         lines.append(f"gate {gate} turned away {sum(reasons.values())}: {most}")
+    lines += _proposers(store, name)
     for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
     print_model(console, store, name)
@@ -95,6 +96,20 @@ def print_campaign(console: Console, store: Store, name: str) -> None:
             soft_wrap=True,
             markup=False,
         )
+
+
+def _proposers(store: Store, name: str) -> list[str]:
+    """A line for each proposer: what it made, in how long, what of it was asked, and what it promised."""
+    lines = []
+    row: Any
+    for row in store.proposers(name).itertuples(index=False):
+        line = f"{row.proposer}: {row.decisions} asked, {row.labels} labelled"
+        if row.pools:
+            line += f", of {int(row.proposals)} proposals in {row.seconds:.3g} CPU s"
+            if row.mean_promise is not None and row.mean_promise == row.mean_promise:
+                line += f", mean promise {row.mean_promise:.2f}"
+        lines.append(line)
+    return lines
 
 
 def _pace(pulse: Pulse) -> str:

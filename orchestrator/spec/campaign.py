@@ -155,9 +155,12 @@ class CampaignSpec(_Frozen):
     """A question, a budget, and the rest of what a campaign needs; the YAML file and Python say the same thing.
 
     `space` is left out where the oracle has its own. `surrogate`, `acquisition` and `proposers` are chosen for the
-    space and the goal unless they are named. `learn_from` (``learn from`` in the file) names campaigns of the same
+    space and the goal unless they are named; a surrogate that has options is written ``surrogate: {name: {options}}``,
+    which are kept as `surrogate_options`. `learn_from` (``learn from`` in the file) names campaigns of the same
     database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in their
-    order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`).
+    order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit` says
+    whether several proposers share the proposals by what theirs earn with each decision, or with each second that a
+    decision costs (`theoros.models.credit`).
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -173,12 +176,25 @@ class CampaignSpec(_Frozen):
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(default=(), alias="learn from")
     gates: Annotated[tuple[Any, ...], BeforeValidator(_as_gates)] = ()
     surrogate: str = "auto"
+    surrogate_options: dict[str, Any] = Field(default_factory=dict)
     acquisition: str = "auto"
     proposers: tuple[str, ...] = ()
+    credit: Literal["per_decision", "per_second"] = "per_decision"
     retries: Retries = Retries()
     workers: Workers = Workers()
     train_once: bool = False
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_surrogate(cls, data: Any) -> Any:
+        """``surrogate: {name: {options}}``, as people write it."""
+        if not isinstance(data, dict) or not isinstance(data.get("surrogate"), dict):
+            return data
+        if len(data["surrogate"]) != 1:
+            raise ValueError("surrogate: name one surrogate, with its options below it")
+        ((name, options),) = data["surrogate"].items()
+        return {**data, "surrogate": name, "surrogate_options": options or {}}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""
@@ -187,6 +203,10 @@ class CampaignSpec(_Frozen):
             del data["learn from"]
         if not self.gates:
             del data["gates"]
+        if not self.surrogate_options:
+            del data["surrogate_options"]
+        if self.credit == "per_decision":
+            del data["credit"]
         if not self.question.noise:
             del data["question"]["noise"]
         return data

@@ -122,7 +122,8 @@ class Question(BaseModel):
     `maximize` and `minimize` name an output of the oracle, or several; `match` gives outputs the values that they are
     to have (``{gap: 2.5 eV}``). More than one objective in all asks for the Pareto front, and then `worst` may say
     from which values on an output is worth something. `desirability` makes one number of several outputs instead
-    (``{gap: {low: 2 eV, high: 3 eV}}``). It and `learn` stand alone. `subject to` bounds outputs, or properties of a
+    (``{gap: {low: 2 eV, high: 3 eV}}``). `learn` names an output, or several, that a model is to predict everywhere. It
+    and `desirability` stand alone. `subject to` bounds outputs, or properties of a
     candidate that need no oracle (``sa_score <= 4``). `record` asks for further outputs to be kept.
     `noise` tells how far labels scatter: a standard deviation (``{yield: 2 percent}``), or the output that gives each
     label's own standard error (``{yield: yield_error}``).
@@ -134,7 +135,7 @@ class Question(BaseModel):
     minimize: Names = ()
     match: dict[str, Amount] = Field(default_factory=dict)
     desirability: dict[str, Desired] = Field(default_factory=dict)
-    learn: str | None = None
+    learn: Names = ()
     worst: dict[str, Amount] = Field(default_factory=dict)
     subject_to: tuple[str, ...] = Field(default=(), alias="subject to")
     record: tuple[str, ...] = ()
@@ -151,6 +152,8 @@ class Question(BaseModel):
             )
         if twice := sorted({name for name in wanted if wanted.count(name) > 1}):
             raise ValueError(f"{', '.join(twice)} can't be two objectives at once; name each output in one place")
+        if twice := sorted({name for name in self.learn if self.learn.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)} can't be learned twice; name each output once")
         if self.worst and len(wanted) < 2:
             raise ValueError("worst values weigh several objectives against each other, and there are not several")
         if unknown := sorted(self.worst.keys() - set(wanted)):
@@ -164,6 +167,8 @@ class Question(BaseModel):
         data: dict[str, Any] = serialise(self)
         if not self.desirability:  # questions that were stored before there was such a field are the same
             data.pop("desirability", None)
+        if len(self.learn) < 2:  # and so are those from when one output could be learned
+            data["learn"] = self.learn[0] if self.learn else None
         return data
 
     @property
@@ -173,11 +178,11 @@ class Question(BaseModel):
 
     @property
     def wishes(self) -> tuple[Wish, ...]:
-        """The objectives in the order of maximize, minimize and match, or the outputs of the desirability; what is to
-        be learned is one to maximize.
+        """The objectives in the order of maximize, minimize and match, or the outputs of the desirability; each output
+        that is to be learned is one to maximize.
         """
         if self.learn:
-            return (Wish(self.learn, "maximize"),)
+            return tuple(Wish(name, "maximize") for name in self.learn)
         if self.desirability:
             return tuple(Wish(name, "desirability") for name in self.desirability)
         worst = {name: Bound(name, ">=", *parse_amount(value)) for name, value in self.worst.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,8 +51,27 @@ def test_a_tampered_artifact_is_detected_through_the_store(store, work, make, tm
     store.complete(work.claim().token, make.answer(forces=np.zeros((50, 3))))
     (path,) = files(store.artifacts, tmp_path)
     path.write_bytes(b"\x93NUMPY")
+    (label,) = store.label_records(work.name)
     with pytest.raises(ArtifactCorrupt):
-        store.label_records(work.name)
+        label.values["forces"]
+
+
+def test_large_outputs_are_read_when_they_are_looked_at(store, work, make, tmp_path):
+    work.ask(1)
+    forces = np.arange(150.0).reshape(50, 3)
+    store.complete(work.claim().token, make.answer(forces=forces, dipole=np.ones(3)))
+    (path,) = files(store.artifacts, tmp_path)
+    content = path.read_bytes()
+    path.unlink()
+    (label,) = store.label_records(work.name)
+    assert {"forces", "dipole"} <= set(label.values)
+    assert label.arrays["forces"].shape == (50, 3)
+    np.testing.assert_array_equal(label.values["dipole"], np.ones(3))
+    with pytest.raises(ArtifactNotFound):
+        label.arrays["forces"].read()
+    path.write_bytes(content)
+    travelled = pickle.loads(pickle.dumps(label.arrays["forces"]))
+    np.testing.assert_array_equal(travelled.read(), forces)
 
 
 def test_a_missing_artifact_is_answered_with_where_to_look(artifacts):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from theoros.db import OfferRecord, ParentRecord
 from theoros.db.engine import open_read_only
 from theoros.db.schema import Base
 from theoros.db.views import VIEWS
@@ -26,6 +27,8 @@ def test_every_example_runs_and_finds_something(store, work, make, sql):
             candidate=make.candidate(number, temperature=70.0),
             predictions=[make.prediction(1.0, 0.5, "yield")],
             model_version=1,
+            offers=[OfferRecord("sobol", 32, 0.5, 0.5, 0.25)],
+            parents=[ParentRecord(f"x={number / 2}", "x=0.0")] if number else [],
         )
         for number in range(3)
     ]

@@ -18,7 +18,9 @@ RANKING = Ranking("y", "maximize", "high", (("y", "<=", 9000.0),))
 
 MANY, CAMPAIGNS, FEW, WAITING = 20_000, 100, 10, 50
 ALL = MANY + CAMPAIGNS * FEW
-TABLES = "evaluations|attempts|labels|label_outputs|label_values|candidates|decisions|decision_predictions"
+TABLES = (
+    "evaluations|attempts|labels|label_outputs|label_values|candidates|decisions|decision_predictions|decision_offers"
+)
 AT = "'2026-01-01 00:00:00.000000'"
 BULK = {  # row number i of each table, the same on both back ends
     "candidates (id, hash, kind, data, text)": "i, 'h' || i, 'parameters', '{}', 'x'",
@@ -39,6 +41,7 @@ BULK = {  # row number i of each table, the same on both back ends
         f"i, i, 'sobol', '', 0.0, '', {AT}"
     ),
     "decision_predictions (decision_id, output, mean, std)": "i, 'y', 1.0, 0.5",
+    "decision_offers (decision_id, proposer, proposals, seconds)": "i, 'sobol', 8, 0.01",
 }
 SEQUENCES = ("candidates", "labels", "evaluations", "attempts", "decisions")
 

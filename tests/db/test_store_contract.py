@@ -14,6 +14,8 @@ from theoros.db import (
     CampaignNotFound,
     CheckRecord,
     ModelVersionRecord,
+    OfferRecord,
+    ParentRecord,
     ScoreRecord,
     Store,
     StoreError,
@@ -127,6 +129,32 @@ def test_beliefs_that_are_not_numbers_are_kept_as_such(store, work, make):
     (belief,) = store.predictions(work.name)[evaluation.evaluation_id]
     assert math.isnan(belief.mean)
     assert math.isnan(belief.std)
+
+
+def test_offers_and_parents_hang_at_their_decision_and_come_back_in_their_order(store, work, make):
+    pool = (OfferRecord("genetic", 40, 1 / 3, 0.75, 0.125), OfferRecord("random", 3, 1e-300))
+    parents = [ParentRecord("CCO", "CC"), ParentRecord("CCO", "O\x00"), ParentRecord("CC", "C")]
+    first, second = work.ask(1, offers=pool, parents=parents)[0], work.ask(2)[0]
+    assert store.offers(work.name) == {first.evaluation_id: pool}
+    kept = store.descent(work.name)
+    assert [(pair.child, pair.parent) for pair in kept.pop(first.evaluation_id)] == [
+        ("CCO", "CC"),
+        ("CCO", "O\\0"),
+        ("CC", "C"),
+    ]
+    assert kept == {}
+    for claim in (work.claim(), work.claim()):
+        store.complete(claim.token, make.answer())
+    labels = store.label_records(work.name)
+    assert [label.offers for label in labels] == [pool, ()]
+    assert store.label_records(work.name, of=[second.evaluation_id])[0].offers == ()
+    assert store.label_records(work.name, of=[first.evaluation_id])[0].offers == pool
+
+
+def test_what_was_asked_before_adds_no_offers(store, work):
+    work.ask(1, offers=[OfferRecord("genetic", 1, 0.5)])
+    work.ask(1, offers=[OfferRecord("genetic", 9, 9.0)])
+    assert [pool[0].proposals for pool in store.offers(work.name).values()] == [1]
 
 
 def test_progress_counts_charges_and_commits(store, work, make):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from theoros.db import CandidateRecord, OutputValue
+from theoros.db import CandidateRecord, OfferRecord, OutputValue, ParentRecord
 from theoros.db.wide import column_names
 
 
@@ -58,6 +58,36 @@ def test_utilisation_adds_up_the_attempts(store, three):
     assert row.busy_seconds == pytest.approx(3 * 2.0 + 3.0)
     assert row.cost == pytest.approx(3.0)
     assert row.first_start <= row.last_finish
+
+
+def test_proposers_add_up_what_each_made_and_what_became_of_it(store, work, make):
+    pool = [OfferRecord("a", 30, 0.5, 0.75, 0.25), OfferRecord("b", 10, 1.5, 0.25, 0.5)]
+    work.ask(1, proposer="a", offers=[OfferRecord("a", 5, 0.25)])
+    work.ask(2, proposer="a", offers=pool)
+    work.ask(3, proposer="old")
+    store.complete(work.claim().token, make.answer())
+    store.fail(work.claim().token, make.failure(retry_after=None))
+    rows = store.proposers(work.name).set_index("proposer")
+    assert rows.index.tolist() == ["a", "old", "b"]
+    assert rows.loc["a", ["decisions", "labels", "failed", "pools", "proposals"]].tolist() == [2, 1, 1, 2, 35]
+    assert rows.loc["a", ["seconds", "mean_share", "mean_promise"]].tolist() == [0.75, 0.75, 0.25]
+    assert rows.loc["a", "promise_per_second"] == 0.5, "seconds in which nothing could be promised do not count"
+    assert rows.loc["b", ["decisions", "labels", "proposals"]].tolist() == [0, 0, 10]
+    assert rows.loc["b", "promise_per_second"] == pytest.approx(1 / 3)
+    assert rows.loc["old", ["decisions", "pools"]].tolist() == [1, 0]
+    assert rows.loc["old", ["proposals", "seconds", "promise_per_second"]].isna().all()
+
+
+def test_parents_are_told_with_the_evaluation_that_asked_about_them(store, work):
+    work.ask(1, 2)
+    child = work.ask(3, parents=[ParentRecord("x=1.5", "x=1.0"), ParentRecord("x=1.5", "x=7.0")])[0]
+    work.ask(14)  # x=7 is asked only after its child
+    rows = store.parents(work.name)
+    assert rows["sequence"].tolist() == [child.sequence] * 2
+    assert rows["child"].tolist() == rows["candidate"].tolist() == ["x=1.5"] * 2
+    assert rows["parent"].tolist() == ["x=1.0", "x=7.0"]
+    assert rows["parent_sequence"].tolist()[0] == 2
+    assert rows["parent_sequence"].isna().tolist() == [False, True]
 
 
 def test_the_wide_view_has_a_column_for_every_parameter_and_output(store, three):

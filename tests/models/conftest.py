@@ -160,3 +160,12 @@ def table_library(tmp_path):
     file = tmp_path / "table.csv"
     file.write_text("size,colour\n" + "\n".join(rows) + "\n")
     return Library(str(file))
+
+
+@pytest.fixture(scope="session")
+def molecule_spaces(tmp_path_factory):
+    """The space in which each proposer of molecules is tested."""
+    from tests.models.molecule_proposers import PROPOSERS, space_of  # loads every generator
+
+    folder = tmp_path_factory.mktemp("molecules")
+    return {name: space_of(name, folder) for name in PROPOSERS}

@@ -217,7 +217,11 @@ def forest(square, make_problem, label, rng):
 
 
 #: Every acquisition for optimisation that a random forest can serve.
-FOR_ONE_OUTPUT = [name for name, entry in registry.ACQUISITIONS.items() if entry.goals - {"pareto", "desirability"}]
+FOR_ONE_OUTPUT = [
+    name
+    for name, entry in registry.ACQUISITIONS.items()
+    if entry.goals - {"pareto", "desirability"} and "generative" not in entry.needs
+]
 FOREST_ACQUISITIONS = [
     name
     for name, entry in registry.ACQUISITIONS.items()

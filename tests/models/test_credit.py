@@ -1,8 +1,9 @@
-"""Shares follow what proposers and acquisitions have earned: from the labels alone, with a floor for everybody."""
+"""Shares follow what proposers and acquisitions earned and promised: from stored data alone, with a floor for all."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from theoros.models import decide, registry
 from theoros.models.acquisition.portfolio import GAUSSIAN, MOMENTS, Portfolio
-from theoros.models.contract import Dataset, Origin, OutcomeConstraint, Point
-from theoros.models.credit import DRAWN, FLOOR, JUDGED, earnings, shares
+from theoros.models.contract import Bred, Dataset, Descent, Offer, Origin, OutcomeConstraint, Point
+from theoros.models.credit import DRAWN, FLOOR, JUDGED, earnings, merged, promises, shares
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Parameters, Real
@@ -88,13 +89,24 @@ def test_arms_that_are_as_good_as_each_other_keep_comparable_shares(make_problem
     assert np.mean(found) == pytest.approx(1 / 3, abs=0.12)
 
 
-@given(
-    st.lists(st.tuples(st.floats(-1e6, 1e6), st.sampled_from([*ARMS, "", "gone"])), max_size=30),
-    st.integers(1, 3),
+#: What three arms may promise, and take.
+POOLS = st.lists(
+    st.builds(Offer, st.sampled_from([*ARMS, "gone"]), st.just(1), st.floats(0, 1e4), st.none(), st.floats(0, 1)),
+    max_size=3,
 )
-def test_shares_sum_up_to_one_and_keep_the_floor(make_problem, entries, count):
-    data = history([value for value, _ in entries], [arm for _, arm in entries])
-    found = shares(make_problem(LINE), data, "proposer", ARMS[:count])
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e6), st.sampled_from([*ARMS, "", "gone"]), POOLS), max_size=30),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_shares_sum_up_to_one_and_keep_the_floor(make_problem, entries, count, per_second):
+    data = history([value for value, _, _ in entries], [arm for _, arm, _ in entries])
+    origins = tuple(
+        origin._replace(offers=tuple(pool)) for origin, (_, _, pool) in zip(data.origins, entries, strict=True)
+    )
+    found = shares(make_problem(LINE), replace(data, origins=origins), "proposer", ARMS[:count], per_second=per_second)
     assert sum(found.values()) == pytest.approx(1)
     assert min(found.values()) >= FLOOR - 1e-12
 
@@ -102,6 +114,96 @@ def test_shares_sum_up_to_one_and_keep_the_floor(make_problem, entries, count):
 def test_nobody_is_preferred_before_anything_was_earned(make_problem):
     for data in (history([]), history([1.0, 2.0]), history([1.0, 2.0], ["sobol", "sobol"])):
         assert shares(make_problem(LINE), data, "proposer", ARMS) == dict.fromkeys(ARMS, 1 / 3)
+
+
+def offered(promised: dict[str, float], seconds: dict[str, float] | None = None, n: int = 40, asked: float = 0.0):
+    """`n` equal labels from pools to which each arm brought the same, all chosen by nobody known; each took `asked`."""
+    pool = tuple(Offer(arm, 8, (seconds or {}).get(arm, 0.0), 1 / 3, value) for arm, value in promised.items())
+    data = history([0.0] * n)
+    return replace(data, origins=(Origin("someone", "log_ei", pool, asked),) * n)
+
+
+def test_a_proposal_promises_the_chance_to_beat_five_from_proposers_drawn_at_random():
+    found = promises(["a", "b", "a", "b"], np.array([1.0, 3.0, 2.0, 4.0]))
+    assert found["a"] == pytest.approx((0.0 + 0.25**DRAWN) / 2)
+    assert found["b"] == pytest.approx((0.5**DRAWN + 0.75**DRAWN) / 2)
+
+
+def test_one_proposer_alone_promises_nothing_and_what_is_no_number_is_below_all():
+    assert promises(["a", "a"], np.array([1.0, 2.0])) == {}
+    assert promises([], np.array([])) == {}
+    assert promises(["a", "b"], np.array([np.nan, -1e300])) == pytest.approx({"a": 0.0, "b": 0.5**DRAWN})
+
+
+@given(st.lists(st.tuples(st.sampled_from(ARMS), st.integers(-50, 50)), min_size=1, max_size=30), st.integers(2, 4))
+def test_neither_units_nor_the_number_of_proposals_change_what_they_promise(entries, times):
+    names, values = [name for name, _ in entries], np.array([float(value) for _, value in entries])
+    more = [(n, v) for n, v in zip(names, values, strict=True) for _ in range(times if n == "a" else 1)]
+    found = promises(names, values)
+    assert found == pytest.approx(promises(names, np.sinh(values / 10) * 1e6 - 3))
+    assert found == pytest.approx(promises([n for n, _ in more], np.array([v for _, v in more])))
+    assert all(0 <= value <= 1 for value in found.values())
+
+
+def test_offers_of_several_pools_add_up_and_a_pool_that_comes_twice_counts_once():
+    first = (Offer("a", 3, 0.5, 0.7, 0.25), Offer("b", 1, 0.25, 0.3))
+    second = (Offer("a", 2, 0.5, 0.7, 0.75),)
+    assert merged([first, second, first]) == (Offer("a", 5, 1.0, 0.7, 0.5), Offer("b", 1, 0.25, 0.3))
+    assert merged([]) == ()
+
+
+@pytest.mark.parametrize("goal", ["optimize", "learn"])
+def test_shares_move_to_the_proposer_whose_proposals_promise_most(make_problem, goal):
+    data = offered({"a": 0.05, "b": 0.3, "c": 0.05})
+    found = shares(make_problem(LINE, goal=goal), data, "proposer", ARMS)
+    assert found["b"] > 0.7
+    assert found["a"] == pytest.approx(found["c"], abs=0.1)
+    assert shares(make_problem(LINE), data, "acquisition", ARMS) == dict.fromkeys(ARMS, 1 / 3)
+
+
+def test_labels_that_turn_out_well_speak_against_promises(make_problem):
+    rng = np.random.default_rng(5)
+    arms = list(rng.choice(["a", "b"], 80))
+    values = [rng.normal() + 2 * (arm == "a") for arm in arms]
+    pool = (Offer("a", 8, 0.0, 0.5, 0.15), Offer("b", 8, 0.0, 0.5, 0.25))
+    data = history(values, arms)
+    promised = replace(data, origins=tuple(origin._replace(offers=pool) for origin in data.origins))
+    problem = make_problem(LINE)
+    by_promise = shares(problem, offered({"a": 0.15, "b": 0.25}, n=80), "proposer", ["a", "b"])
+    by_both = shares(problem, promised, "proposer", ["a", "b"])
+    by_labels = shares(problem, data, "proposer", ["a", "b"])
+    assert by_promise["a"] < 0.2 < by_both["a"] <= by_labels["a"]
+
+
+def test_a_slow_proposer_is_a_burden_beside_a_fast_oracle_only(make_problem):
+    promised, seconds = {"a": 0.3, "b": 0.15}, {"a": 10.0, "b": 0.01}
+    problem, arms = make_problem(LINE), ["a", "b"]
+
+    def share(asked: float, *, per_second: bool) -> float:
+        data = offered(promised, seconds, asked=asked)
+        return shares(problem, data, "proposer", arms, per_second=per_second)["a"]
+
+    assert share(1.0, per_second=False) == share(600.0, per_second=False) > 0.8
+    assert share(1.0, per_second=True) < 0.2
+    assert share(600.0, per_second=True) == pytest.approx(share(600.0, per_second=False), abs=0.1)
+
+
+def test_decisions_that_are_made_from_one_pool_share_its_time(make_problem):
+    single = offered({"a": 0.3, "b": 0.15}, {"a": 10.0, "b": 0.01}, asked=1.0)
+    alone = single.origins[0]._replace(offers=())
+    many = replace(single, origins=tuple(origin if i % 20 == 0 else alone for i, origin in enumerate(single.origins)))
+
+    def share(data: Dataset, *, per_second: bool) -> float:
+        return shares(make_problem(LINE), data, "proposer", ["a", "b"], per_second=per_second)["a"]
+
+    assert share(single, per_second=True) < 0.2
+    assert share(many, per_second=True) > 0.5 * share(many, per_second=False)
+
+
+def test_times_change_no_share_unless_they_are_to_count(make_problem):
+    data = offered({"a": 0.2, "b": 0.2, "c": 0.2}, {"a": 1.0})
+    other = offered({"a": 0.2, "b": 0.2, "c": 0.2}, {"b": 9.0}, asked=7.0)
+    assert shares(make_problem(LINE), data, "proposer", ARMS) == shares(make_problem(LINE), other, "proposer", ARMS)
 
 
 @pytest.fixture
@@ -177,3 +279,95 @@ def test_a_proposer_whose_candidates_turn_out_well_may_make_more_of_the_pool(cam
     proposals = decide.propose(problem, proposers, judged, model, acquisition, [], frozenset(), 1, 3)
     (choice,) = decide.select(problem, proposals, judged, model, acquisition, [], frozenset(), 1, 3)
     assert "of the proposals may be by" in choice.reason
+
+
+def decide_once(campaign, proposers, seed=3, n=1, dataset=None, **options):
+    """Proposals and choices of one decision."""
+    problem, data, model = campaign
+    acquisition, labels = registry.acquisition("log_ei"), data if dataset is None else dataset
+    found = decide.propose(problem, proposers, labels, model, acquisition, [], frozenset(), n, seed, **options)
+    return found, decide.select(problem, found, labels, model, acquisition, [], frozenset(), n, seed)
+
+
+def test_the_first_of_the_choices_from_a_pool_has_what_all_proposers_brought(campaign):
+    proposals, choices = decide_once(campaign, [Counting("one"), Counting("two")], n=3)
+    assert [len(choice.offers) for choice in choices] == [2, 0, 0]
+    for offer in choices[0].offers:
+        assert offer.proposals == sum(proposal.proposer == offer.proposer for proposal in proposals)
+        assert offer.share == 0.5
+        assert 0 < offer.promise < 1
+        assert offer.seconds >= 0
+    (alone,) = decide_once(campaign, [Counting("one")])[1][0].offers
+    assert (alone.proposals, alone.share, alone.promise) == (decide.POOL, None, None)
+
+
+def test_choices_before_the_first_fit_have_their_offers_too(campaign):
+    problem, data, _ = campaign
+    found = decide.propose(
+        problem, [Counting("one")], data, None, registry.acquisition("log_ei"), [], frozenset(), 4, 3
+    )
+    choices = decide.without_model(problem, found, initial=True)
+    assert [[(o.proposer, o.proposals, o.promise) for o in choice.offers] for choice in choices] == [
+        [("one", 4, None)],
+        [],
+        [],
+        [],
+    ]
+
+
+class Slow(Counting):
+    """Burns processor time before it proposes, or fails."""
+
+    def __init__(self, name: str, seconds: float, *, fails: bool = False) -> None:
+        super().__init__(name)
+        self.seconds, self.fails = seconds, fails
+
+    def propose(self, request):
+        until = time.process_time() + self.seconds
+        while time.process_time() < until:
+            pass
+        if self.fails:
+            raise RuntimeError("no idea")
+        return super().propose(request)
+
+
+def test_the_processor_time_of_a_proposer_counts_also_where_it_fails(campaign):
+    _, (choice,) = decide_once(campaign, [Slow("slow", 0.05), Slow("broken", 0.02, fails=True), Counting("quick")])
+    offers = {offer.proposer: offer for offer in choice.offers}
+    assert offers["slow"].seconds >= 0.05
+    assert (offers["broken"].proposals, offers["broken"].promise) == (0, None)
+    assert offers["broken"].seconds >= 0.02
+    assert offers["quick"].seconds < 0.05
+
+
+def test_times_that_differ_make_no_difference_to_what_is_chosen(campaign):
+    proposers = [Slow("a", 0.01), Counting("b")]
+    first, second = decide_once(campaign, proposers), decide_once(campaign, proposers)
+    assert first == second
+    assert first[1][0].offers != second[1][0].offers
+
+
+def test_with_credit_per_second_a_slow_proposer_sits_out_in_proportion(campaign):
+    _, data, _ = campaign
+    pool = (Offer("slow", 32, 50.0, 0.5, 0.2), Offer("quick", 32, 0.01, 0.5, 0.2))
+    timed = replace(data, origins=(Origin("quick", "log_ei", pool, 1.0),) * len(data))
+    proposers = [Counting("slow"), Counting("quick")]
+    asked = [
+        {proposal.proposer for proposal in decide_once(campaign, proposers, seed, dataset=timed, per_second=True)[0]}
+        for seed in range(40)
+    ]
+    assert all("quick" in names for names in asked)
+    assert 1 <= sum("slow" in names for names in asked) <= 16, "0.16 of the decisions are expected"
+
+
+class Breeding(Counting):
+    """Knows of what it made its candidates."""
+
+    def bred(self, request):
+        made = self.propose(request)
+        return [Bred(candidate, (Descent(candidate.text, ("x=0, y=0", "x=1, y=1")),)) for candidate in made]
+
+
+def test_a_choice_keeps_the_descent_of_its_candidate(campaign):
+    _, (choice,) = decide_once(campaign, [Breeding("breeder")])
+    assert choice.descent == (Descent(choice.point.candidate.text, ("x=0, y=0", "x=1, y=1")),)

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from theoros.models.checks import check_proposer
 from theoros.models.contract import ProposalRequest
+from theoros.models.proposers import evolution
 from theoros.models.proposers.genetic import mutations
 from theoros.models.proposers.genetic.algorithm import GeneticAlgorithm, offspring
 from theoros.models.proposers.genetic.crossover import crossover
-from theoros.models.proposers.genetic.editing import editable, finished
+from theoros.models.proposers.genetic.editing import Parent, editable, finished
 from theoros.oracles.spaces import Molecules
 
 SPACE = Molecules(heavy_atoms=(1, 9))
@@ -35,6 +35,10 @@ PARENTS = tuple(
 
 def graph(smiles):
     return Chem.MolFromSmiles(smiles)
+
+
+def parent(smiles):
+    return Parent.of(graph(smiles))
 
 
 def chemistry(most=9):
@@ -62,9 +66,31 @@ def test_operators_leave_their_parents_alone(seed):
     rng = np.random.default_rng(seed)
     first, second = graph("OCC1CCCO1"), graph("c1ccncc1C")
     before = (first.ToBinary(), second.ToBinary())
-    mutations.mutate(first, chemistry(), rng)
-    crossover(first, second, 9, rng)
+    mutations.mutate(Parent.of(first), chemistry(), rng)
+    crossover(Parent.of(first), Parent.of(second), 9, rng)
     assert (first.ToBinary(), second.ToBinary()) == before
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=10, deadline=None)
+def test_a_parent_breeds_the_same_children_however_often_it_was_bred_from(seed):
+    fresh, used = (parent("OCC1CCCO1"), parent("c1ccncc1C")), (parent("OCC1CCCO1"), parent("c1ccncc1C"))
+    rng = np.random.default_rng(1)
+    for _ in range(30):
+        mutations.mutate(used[0], chemistry(), rng)
+        crossover(*used, 9, rng)
+    made = [
+        (mutations.mutate(pair[0], chemistry(), rng), crossover(*pair, 9, rng))
+        for pair, rng in ((fresh, np.random.default_rng(seed)), (used, np.random.default_rng(seed)))
+    ]
+    assert made[0] == made[1]
+
+
+def test_charged_atoms_are_never_cut_from_their_neighbours():
+    nitro = parent("C[N+](=O)[O-]")
+    assert nitro.single == ()
+    assert parent("CCC").single != ()
+    assert [len(ring) for ring in parent("C1CCCCC1").rings] == [6]
 
 
 @pytest.mark.parametrize("operator", mutations.OPERATORS, ids=lambda operator: operator.__name__)
@@ -108,13 +134,13 @@ def test_nothing_grows_beyond_the_cap():
 
 
 def test_crossover_gives_a_part_of_each_parent():
-    made = {crossover(graph("FCC"), graph("NCC"), 9, np.random.default_rng(seed)) for seed in range(80)}
+    made = {crossover(parent("FCC"), parent("NCC"), 9, np.random.default_rng(seed)) for seed in range(80)}
     assert {"NCF", "NF"} & made
     assert all(smiles is None or "." not in smiles for smiles in made)
 
 
 def test_crossover_through_rings_joins_rings():
-    made = {crossover(graph("C1CCOC1"), graph("C1CCNC1"), 9, np.random.default_rng(seed)) for seed in range(200)}
+    made = {crossover(parent("C1CCOC1"), parent("C1CCNC1"), 9, np.random.default_rng(seed)) for seed in range(200)}
     assert any(smiles and {"O", "N"} <= set(smiles) and "1" in smiles for smiles in made)
 
 
@@ -149,19 +175,19 @@ class TestProposer:
         assert best > request_.score(PARENTS).max() + 1
         assert best >= 2
 
-    def test_it_keeps_the_contract(self, request_):
-        assert check_proposer(GeneticAlgorithm(generations=2, offspring=40), request_.problem, request_) == []
-
     def test_its_proposals_are_not_all_alike(self, request_):
         proposals = GeneticAlgorithm().propose(request_)
         assert len(proposals) == 10
         assert len({Chem.MolToSmiles(graph(c.data["smiles"]), isomericSmiles=False) for c in proposals}) == 10
 
-    def test_a_spent_time_guard_ends_the_search(self, request_):
-        assert GeneticAlgorithm(seconds=0.0).propose(replace(request_, seen=frozenset()))
+    def test_every_search_screens_the_same_bank_of_molecules(self, request_):
+        met = []
+        for seed in (1, 2):
 
-    def test_it_refuses_other_spaces_and_a_missing_score_with_advice(self, request_, molecule_library, make_problem):
-        with pytest.raises(ValueError, match="Use 'library'"):
-            GeneticAlgorithm().propose(replace(request_, problem=make_problem(molecule_library)))
-        with pytest.raises(ValueError, match="after the first fit"):
-            GeneticAlgorithm().propose(replace(request_, score=None))
+            def score(candidates, seen=met, seed=seed):
+                seen.append({(seed, candidate.hash) for candidate in candidates})
+                return np.zeros(len(candidates))
+
+            GeneticAlgorithm(generations=1, offspring=1).propose(replace(request_, seed=seed, score=score))
+        first, second = ({hash for found in met for of, hash in found if of == seed} for seed in (1, 2))
+        assert len(first & second) >= evolution.BANK

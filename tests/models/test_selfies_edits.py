@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from theoros.models.checks import check_proposer
 from theoros.models.contract import ProposalRequest
 from theoros.models.generators.selfies_strings import smiles_of, tokens_of
 from theoros.models.proposers import selfies_edits
@@ -32,7 +31,9 @@ def canonical(smiles):
 @settings(max_examples=20, deadline=None)
 def test_children_are_distinct_new_and_of_the_space(seed):
     breed = selfies_edits.breeder(SPACE, 0.6)
-    born = children(PARENTS, 15, SPACE, breed, np.random.default_rng(seed))
+    made = children(PARENTS, 15, SPACE, breed, np.random.default_rng(seed))
+    born = [child for child, _ in made]
+    assert {smiles for _, of in made for smiles in of} <= {str(parent.data["smiles"]) for parent in PARENTS}
     hashes = [child.hash for child in born]
     assert len(born) > 8
     assert len(set(hashes)) == len(hashes)
@@ -121,19 +122,3 @@ class TestProposer:
         random = SPACE.sample(len(scored), np.random.default_rng(3))
         assert request_.score(found).mean() > np.sort(request_.score(random))[-10:].mean()
         assert request_.score(found).max() > request_.score(PARENTS).max() + 1
-
-    def test_it_keeps_the_contract(self, request_):
-        assert check_proposer(SelfiesEdits(generations=2, offspring=40), request_.problem, request_) == []
-
-    def test_other_seeds_give_other_molecules(self, request_):
-        short = SelfiesEdits(generations=1, offspring=20)
-        assert short.propose(request_) != short.propose(replace(request_, seed=4))
-
-    def test_a_spent_time_guard_ends_the_search(self, request_):
-        assert SelfiesEdits(seconds=0.0).propose(replace(request_, seen=frozenset()))
-
-    def test_it_refuses_other_spaces_and_a_missing_score_with_advice(self, request_, molecule_library, make_problem):
-        with pytest.raises(ValueError, match=r"^The proposer 'selfies' makes molecules .* Use 'library' for a finite"):
-            SelfiesEdits().propose(replace(request_, problem=make_problem(molecule_library)))
-        with pytest.raises(ValueError, match=r"^The proposer 'selfies' works after the first fit. Use 'random' before"):
-            SelfiesEdits().propose(replace(request_, score=None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -18,7 +18,9 @@ from theoros.db.records import (
     DecisionRecord,
     FailureRecord,
     ModelVersionRecord,
+    OfferRecord,
     OutputValue,
+    ParentRecord,
     PredictionRecord,
     RunInfo,
 )
@@ -56,6 +58,8 @@ class Book:
         value: float | None = None,
         reason: str = "",
         text: str | None = None,
+        offers: Sequence[OfferRecord] = (),
+        parents: Sequence[tuple[str, str]] = (),
     ) -> int:
         """Queue a molecule; returns the number of its evaluation."""
         candidate = CandidateRecord(content_hash(smiles), "molecule", {"smiles": smiles}, text or smiles)
@@ -70,6 +74,8 @@ class Book:
             [PredictionRecord(output, *belief) for output, belief in (beliefs or {}).items()],
             seconds=0.25,
             reason=reason,
+            offers=offers,
+            parents=[ParentRecord(child, parent) for child, parent in parents],
         )
         (evaluation,) = self.store.enqueue(self.name, [decision], required_outputs=["logp"])
         return evaluation.sequence

@@ -6,18 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.orchestrator import bench
 from theoros.db import CampaignOwned
 from theoros.oracles.failures import BadAnswer, NotConverged
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
 
-SPEC = {
-    "campaign": "bench",
-    "question": {"minimize": "value"},
-    "oracle": {"synthetic": {"function": "Branin"}},
-    "budget": {"labels": 16},
-    "seed": 4,
-}
+SPEC = bench.SPEC | {"budget": {"labels": 16}}
 
 
 @pytest.fixture

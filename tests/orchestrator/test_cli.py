@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -11,30 +12,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from theoros.orchestrator.asktell import NothingToAsk
+from tests.orchestrator.bench import SPEC, answer_all
 from theoros.orchestrator.campaign import Campaign
 
 THEOROS = Path(sys.executable).parent / "theoros"
-SPEC = {
-    "campaign": "bench",
-    "question": {"minimize": "value"},
-    "oracle": {"synthetic": {"function": "Branin"}},
-    "budget": {"labels": 12},
-    "seed": 4,
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A folder with a database that holds a campaign of twelve labels."""
     folder = tmp_path_factory.mktemp("cli")
-    campaign = Campaign(SPEC, folder / "theoros.db")
-    try:
-        while True:
-            asked = campaign.ask()
-            campaign.tell(asked, asked.parameters["x1"] ** 2 + asked.parameters["x2"])
-    except NothingToAsk:
-        campaign.close()
+    with contextlib.closing(Campaign(SPEC, folder / "theoros.db")) as campaign:
+        answer_all(campaign, lambda _, at: at["x1"] ** 2 + at["x2"])
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -12,37 +13,23 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from tests.orchestrator.bench import SPEC, answer_all
 from theoros.db import Store
 from theoros.db.roles import grant
 from theoros.oracles.spaces import Categorical, Library, Molecules, Parameters, Real
-from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.explain import keep_card, parse_candidate, refitted, why
 from theoros.orchestrator.spec.errors import SpecError
 
 THEOROS = Path(sys.executable).parent / "theoros"
-SPEC = {
-    "campaign": "bench",
-    "question": {"minimize": "value"},
-    "oracle": {"synthetic": {"function": "Branin"}},
-    "budget": {"labels": 12},
-    "seed": 4,
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """A folder with a campaign of eleven labels, which depend on x1 alone, and a failure, the ninth."""
     folder = tmp_path_factory.mktemp("explain")
-    campaign = Campaign(SPEC, folder / "theoros.db")
-    number = 0
-    try:
-        while True:
-            asked = campaign.ask()
-            number += 1
-            campaign.tell(asked, ValueError("the flask broke") if number == 9 else asked.parameters["x1"] ** 2)
-    except NothingToAsk:
-        campaign.close()
+    with contextlib.closing(Campaign(SPEC, folder / "theoros.db")) as campaign:
+        answer_all(campaign, lambda number, at: ValueError("the flask broke") if number == 8 else at["x1"] ** 2)
     return folder
 
 

@@ -4,8 +4,12 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
+from theoros.db.records import ScoreRecord
+from theoros.models.twins.unseen import DRAWN
 from theoros.orchestrator.agents.bus import Agent, Bus
-from theoros.orchestrator.agents.learner import Learner
+from theoros.orchestrator.agents.learner import Learner, version_record
 from theoros.orchestrator.agents.messages import ModelUpdated, Notice, Started
 from theoros.workers.modelling import FitReport
 
@@ -49,7 +53,7 @@ def test_a_version_that_is_being_stored_when_the_session_ends_is_told():
             strict=False,
             first_fit=3,
             spec=SimpleNamespace(train_once=False, seed=0),
-            problem=SimpleNamespace(objective=SimpleNamespace(output="y")),
+            problem=SimpleNamespace(goal="optimize", objective=SimpleNamespace(output="y")),
         )
         learner = Learner(bus, database, plan, Trainer(), [], 0, None)
         learner._known, learner._n_labels, learner._newest = {1: True, 2: True, 3: True}, 3, 3
@@ -78,7 +82,7 @@ def test_a_level_that_is_dropped_is_told_once():
         plan = SimpleNamespace(
             spec=SimpleNamespace(seed=0),
             acquisition="random",
-            problem=SimpleNamespace(objective=SimpleNamespace(output="y")),
+            problem=SimpleNamespace(goal="optimize", objective=SimpleNamespace(output="y")),
         )
         learner = Learner(bus, database, plan, Trainer(), [], 0, None)
         report = replace(REPORT, dropped={"cheap": "cheap is no longer asked"})
@@ -89,3 +93,20 @@ def test_a_level_that_is_dropped_is_told_once():
         ]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("acquisition", "goal", "learns"),
+    [("random", "optimize", False), ("random", "learn", True), ("std", "learn", True), ("log_ei", "optimize", True)],
+)
+def test_labels_by_chance_are_learned_where_the_model_is_the_question(acquisition, goal, learns):
+    plan = SimpleNamespace(acquisition=acquisition, problem=SimpleNamespace(goal=goal))
+    learner = Learner(Bus(), SlowDatabase(), plan, Trainer(), [], 0, None)
+    assert (learner._labels is not None) == learns
+
+
+def test_what_a_twin_drew_of_new_labels_is_scored_with_its_version():
+    told = {"labels": [4, 5], "outputs": ["y"], "crps": [[0.25, 0.75]], "pit": [[0.5, 0.5]], "energy_score": [1, 1]}
+    record = version_record(replace(REPORT, hyperparameters={DRAWN: told}), 2, 0, [], [])
+    assert record.scores == [ScoreRecord("y", "crps", 0.5, 2)]
+    assert version_record(REPORT, 2, 0, [], []).scores == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.DataStructs import TanimotoSimilarity
 
-from tests.orchestrator.molecule_book import ALKANES, AROMATICS, Book, properties, write_demo
-from theoros.db import Store
+from tests.orchestrator.molecule_book import ALKANES, AROMATICS, Book, properties
 from theoros.db.records import (
     CandidateRecord,
     DecisionRecord,
@@ -25,19 +23,6 @@ from theoros.orchestrator.report.history import read_history
 from theoros.orchestrator.report.lineage import origins
 from theoros.orchestrator.report.page import page
 from theoros.orchestrator.report.similarity import bit_matrix, tanimoto
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "t.db") as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("molecules") / "t.db") as store:
-        write_demo(store)
-        yield store
 
 
 def test_the_nearest_molecule_is_one_that_had_a_label_when_the_decision_was_made(store):
@@ -111,6 +96,41 @@ def test_a_large_campaign_is_drawn_by_lot_and_the_best_are_always_there(demo):
     assert (len(found.samples), found.molecules) == (12, 13)
     assert np.array_equal(found.places, again.places)
     assert {sample.number for sample in history.ranked[:12]} == {sample.number for sample in found.samples}
+
+
+def test_parents_are_told_as_the_proposer_knew_them_and_what_is_known_of_them(store):
+    book = Book(store)
+    propane = book.label("CCC", "pool")
+    butane = book.label("CCCC", "pool", fidelity="cheap")
+    book.decide("CCN")  # is asked and has no label when the next one is decided
+    edges = [("CCCCC", "CCCO"), ("CCCCC", "CCN"), ("CCCO", "CCC"), ("CCCO", "CCCC"), ("CCN", "CCN")]
+    pentane = book.label("CCCCC", parents=edges)
+    history = read_history(store, "demo")
+    winner = next(sample for sample in history.samples if sample.number == pentane)
+    (origin,) = origins(history, [winner])
+    alcohol, amine = origin.parents
+    assert (alcohol.smiles, alcohol.sample) == ("CCCO", None)
+    assert [(p.smiles, p.sample and p.sample.number) for p in alcohol.parents] == [("CCC", propane), ("CCCC", butane)]
+    assert (amine.smiles, amine.sample, amine.parents) == ("CCN", None, ()), (
+        "its label came later, and nothing is its own parent"
+    )
+    text = page(store, "demo")
+    logp = properties("CCC")["logp"]
+    assert f"one of two parents: without a label then; made of CCC (sample {propane} at true" in text
+    assert f"logp {logp:.5g}" in text
+    assert "nearest molecule that had a label then" not in text.split("sample 4, proposed by")[1].split("</article>")[0]
+
+
+def test_of_two_labels_of_a_parent_the_one_at_the_target_is_told(store):
+    book = Book(store)
+    book.label("CCC", "pool")
+    true = book.label("CCCC", "pool")
+    cheap = book.label("CCCC", "pool", fidelity="cheap")
+    child = book.label("CCCCC", parents=[("CCCCC", "CCCC")])
+    history = read_history(store, "demo")
+    (origin,) = origins(history, [sample for sample in history.samples if sample.number == child])
+    assert cheap > true
+    assert [parent.sample and parent.sample.number for parent in origin.parents] == [true]
 
 
 def test_molecules_that_differ_in_nothing_the_fingerprint_sees_make_no_map(store):

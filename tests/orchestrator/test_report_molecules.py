@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from tests.orchestrator.molecule_book import ALKANES, AROMATICS, CARD, LOGP, Book, Reader, properties, write_demo
-from theoros.db import Store
+from tests.orchestrator.molecule_book import ALKANES, AROMATICS, CARD, LOGP, Book, Reader, properties
+from theoros.db import OfferRecord, Store
 from theoros.db.transfer import migrate_database
 from theoros.models.contract import OutcomeConstraint
 from theoros.models.desirability import Desirability, Desirable
@@ -23,23 +22,10 @@ from theoros.orchestrator.report.final import print_report
 from theoros.orchestrator.report.history import read_history
 from theoros.orchestrator.report.page import has_page, page, write_page
 from theoros.orchestrator.report.plots import figures
-from theoros.orchestrator.report.proposers import contributions, shares_over_time
+from theoros.orchestrator.report.proposers import contributions, shares_over_time, who_earned_what
 from theoros.orchestrator.report.structures import structure
 from theoros.orchestrator.scorecard import Scorecard
 from theoros.orchestrator.spec.errors import SpecError
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "t.db") as store:
-        yield store
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("molecules") / "t.db") as store:
-        write_demo(store)
-        yield store
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +103,31 @@ def test_a_label_earns_by_its_rank_among_those_before_it(store):
     assert (found["b"].earned, found["b"].judged) == (pytest.approx(1.0), 2)
     assert (found["a"].best, found["a"].middle, found["a"].top) == (1, 4, 3)
     assert (found["b"].best, found["b"].middle, found["b"].top) == (2, 2.5, 2)
+
+
+def test_what_a_proposer_made_promised_and_took_stands_beside_what_it_earned(store):
+    book = Book(store)
+    pool = [OfferRecord("a", 30, 0.5, 0.75, 0.25), OfferRecord("b", 10, 0.125, 0.25, 0.0)]
+    book.label("CCC", "a", offers=[OfferRecord("a", 8, 0.25)])
+    book.label("CCCC", "a", offers=pool)
+    book.label("CCCCC", "a", offers=[*pool, OfferRecord("idle", 4, 2.0, 0.1, 0.0)])
+    first, second, idle = contributions(read_history(store, "demo"))
+    assert [first.proposer, second.proposer, idle.proposer] == ["a", "b", "idle"], "also those of which none was asked"
+    assert (first.proposals, first.proposing, first.promise) == (68, 1.25, 0.25)
+    assert (second.asked, second.proposals, second.proposing, second.promise) == (0, 20, 0.25, 0.0)
+    assert first.earned_per_second == pytest.approx(2.0 / 1.25), "the second and the third are better than all before"
+    assert (second.earned_per_second, idle.found) == (None, None)
+    row = Reader(page(store, "demo")).table("proposer")[0]
+    assert [row["proposals"], row["promise"], row["CPU s of proposing"], row["earned per CPU s"]] == [
+        "68",
+        "0.25",
+        "1.25",
+        "1.6",
+    ]
+    table = who_earned_what(store, "demo").set_index("proposer")
+    assert table.loc["a", ["asked", "proposals", "found"]].tolist() == [3, 68, "CCCCC"]
+    assert table.loc["a", "value"] == pytest.approx(properties("CCCCC")["logp"])
+    assert table.loc["idle", "labelled"] == 0
 
 
 def test_shares_over_time_are_those_of_the_decisions(demo):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import Bred, ProposalRequest
 from theoros.models.proposers.evolution import Breed, Evolution, children, parent
 from theoros.models.proposers.genetic.crossover import crossover
+from theoros.models.proposers.genetic.editing import parent_of
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
 from theoros.models.proposers.molecule_pool import open_space
 from theoros.models.sampling import derived_seed
@@ -40,6 +40,10 @@ class GeneticAlgorithm:
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
+        return [candidate for candidate, _ in self.bred(request)]
+
+    def bred(self, request: ProposalRequest) -> list[Bred]:
+        """What `propose` returns, each with its descent."""
         space = open_space(request, self.name)
         rng = np.random.default_rng(derived_seed(request.seed, self.name))
         evolution = Evolution(self.generations, self.offspring, self.population, self.seconds)
@@ -50,23 +54,17 @@ def offspring(
     parents: Sequence[Candidate], n: int, space: Molecules, rng: np.random.Generator, *, mutation_rate: float = 0.6
 ) -> list[Candidate]:
     """Up to `n` distinct valid children of `parents` (best first) that are not parents themselves."""
-    return children(parents, n, space, _breeder(space, mutation_rate), rng)
+    return [child for child, _ in children(parents, n, space, _breeder(space, mutation_rate), rng)]
 
 
 def _breeder(space: Molecules, mutation_rate: float) -> Breed:
     chemistry = Chemistry(space.elements, space.heavy_atoms[1])
 
-    def breed(parents: Sequence[Candidate], rng: np.random.Generator) -> str | None:
-        first = _graph(parent(parents, rng))
+    def breed(parents: Sequence[Candidate], rng: np.random.Generator) -> tuple[str | None, tuple[str, ...]]:
+        first = parent(parents, rng)
         if len(parents) == 1 or rng.random() < mutation_rate:
-            return mutate(first, chemistry, rng)
-        return crossover(first, _graph(parent(parents, rng)), chemistry.most, rng)
+            return mutate(parent_of(first), chemistry, rng), (first,)
+        second = parent(parents, rng)
+        return crossover(parent_of(first), parent_of(second), chemistry.most, rng), (first, second)
 
     return breed
-
-
-@lru_cache(maxsize=4_096)
-def _graph(smiles: str) -> Any:
-    from rdkit import Chem
-
-    return Chem.MolFromSmiles(smiles)

@@ -10,23 +10,26 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.proposers.genetic.editing import editable, finished
+from theoros.models.proposers.genetic.editing import Parent, finished
 
-_MARK = "theoros_cut"
+#: How often two molecules are cut through rings.
+THROUGH_RINGS = 0.3
 
 
-def crossover(first: Any, second: Any, most: int, rng: np.random.Generator) -> str | None:
+def crossover(first: Parent, second: Parent, most: int, rng: np.random.Generator) -> str | None:
     """The SMILES of a child with a part of each parent and at most `most` atoms, or None when the cut did not fit."""
-    through_ring = bool(rng.random() < 0.3)
-    one, other = _part(editable(first), through_ring, rng), _part(editable(second), through_ring, rng)
-    if one is None or other is None or one.GetNumAtoms() + other.GetNumAtoms() > most:
+    through_ring = bool(rng.random() < THROUGH_RINGS)
+    found, rest = _part(first, through_ring, rng), _part(second, through_ring, rng)
+    if found is None or rest is None:
+        return None
+    (one, ends), (other, other_ends) = found, rest
+    shift = one.GetNumAtoms()
+    if shift + other.GetNumAtoms() > most:
         return None
     joined = Chem.RWMol(Chem.CombineMols(one, other))
-    shift = one.GetNumAtoms()
-    ends = [_cut_atoms(one), [index + shift for index in _cut_atoms(other)]]
     if through_ring and rng.random() < 0.5:
-        ends[1].reverse()
-    pairs = list(zip(*ends, strict=True))
+        other_ends = other_ends[::-1]
+    pairs = list(zip(ends, (index + shift for index in other_ends), strict=True))
     if len(set(pairs)) < len(pairs):  # both cuts met one atom on either side
         return None
     for begin, end in pairs:
@@ -34,38 +37,40 @@ def crossover(first: Any, second: Any, most: int, rng: np.random.Generator) -> s
     return finished(joined)
 
 
-def _part(copy: Any, through_ring: bool, rng: np.random.Generator) -> Any | None:
-    """One of the two parts that a random cut leaves, its cut atoms marked; None when there is nothing to cut."""
-    Chem.FastFindRings(copy)
-    single = [
-        bond
-        for bond in copy.GetBonds()
-        if bond.GetBondType() == Chem.BondType.SINGLE
-        and bond.GetBeginAtom().GetFormalCharge() == bond.GetEndAtom().GetFormalCharge() == 0
-    ]
+def _part(parent: Parent, through_ring: bool, rng: np.random.Generator) -> tuple[Any, tuple[int, ...]] | None:
+    """One of the two parts that a random cut leaves, and its atoms with a free valence, each as often as it was cut.
+
+    None when there is nothing to cut.
+    """
+    cut: tuple[tuple[int, int, int], ...]
     if through_ring:
-        rings = [[bond for bond in single if bond.GetIdx() in set(ring)] for ring in copy.GetRingInfo().BondRings()]
-        rings = [ring for ring in rings if len(ring) >= 2]
-        if not rings:
+        if not parent.rings:
             return None
-        ring = rings[int(rng.integers(len(rings)))]
-        cut = [ring[int(i)] for i in rng.choice(len(ring), 2, replace=False)]
+        ring = parent.rings[int(rng.integers(len(parent.rings)))]
+        first = int(rng.integers(len(ring)))
+        second = (first + 1 + int(rng.integers(len(ring) - 1))) % len(ring)
+        cut = (ring[min(first, second)], ring[max(first, second)])
     else:
-        acyclic = [bond for bond in single if not bond.IsInRing()]
-        if not acyclic:
+        if not parent.single:
             return None
-        cut = [acyclic[int(rng.integers(len(acyclic)))]]
-    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in cut]
-    for begin, end in pairs:
-        copy.RemoveBond(begin, end)
-        for index in (begin, end):
-            atom = copy.GetAtomWithIdx(index)
-            atom.SetIntProp(_MARK, (atom.GetIntProp(_MARK) if atom.HasProp(_MARK) else 0) + 1)
-    parts = Chem.GetMolFrags(copy, asMols=True, sanitizeFrags=False)
-    fitting = [part for part in parts if len(_cut_atoms(part)) == len(pairs)]
+        cut = (parent.single[int(rng.integers(len(parent.single)))],)
+    if cut not in parent.parts:
+        parent.parts[cut] = _parts(parent.kekule, cut)
+    fitting = parent.parts[cut]
     return fitting[int(rng.integers(len(fitting)))] if fitting else None
 
 
-def _cut_atoms(part: Any) -> list[int]:
-    """The atoms that a cut left with a free valence, each as often as it was cut."""
-    return [atom.GetIdx() for atom in part.GetAtoms() if atom.HasProp(_MARK) for _ in range(atom.GetIntProp(_MARK))]
+def _parts(molecule: Any, cut: tuple[tuple[int, int, int], ...]) -> list[tuple[Any, tuple[int, ...]]]:
+    """The parts that have an end of every bond of the cut, with these ends."""
+    opened = Chem.RWMol(molecule)
+    for _, begin, end in cut:
+        opened.RemoveBond(begin, end)
+    origins: list[tuple[int, ...]] = []
+    parts = Chem.GetMolFrags(opened, asMols=True, sanitizeFrags=False, fragsMolAtomMapping=origins)
+    found = []
+    for part, atoms in zip(parts, origins, strict=True):
+        place = {atom: index for index, atom in enumerate(atoms)}
+        ends = tuple(place[atom] for _, *two in cut for atom in two if atom in place)
+        if len(ends) == len(cut):
+            found.append((part, ends))
+    return found

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.proposers.genetic.editing import VALENCES, editable, finished, free_valence
+from theoros.models.proposers.genetic.editing import (
+    VALENCES,
+    Parent,
+    atoms_of,
+    bonds_of,
+    finished,
+    free_valence,
+    parent_of,
+)
 
 _ORDERS = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 #: Groups that `append_group` may attach: chemistry that single-atom steps seldom reach through valid intermediates.
@@ -49,16 +57,16 @@ class Chemistry:
 Operator = Callable[[Any, Chemistry, np.random.Generator], "bool"]
 
 
-def mutate(molecule: Any, chemistry: Chemistry, rng: np.random.Generator) -> str | None:
-    """The SMILES of `molecule` after one random change, or None when the change was impossible here."""
-    copy = editable(molecule)
+def mutate(parent: Parent, chemistry: Chemistry, rng: np.random.Generator) -> str | None:
+    """The SMILES of `parent` after one random change, or None when the change was impossible here."""
+    copy = parent.copy()
     operator = OPERATORS[int(rng.choice(len(OPERATORS), p=WEIGHTS))]
     return finished(copy) if operator(copy, chemistry, rng) else None
 
 
 def append_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Put a new atom on a free valence, by a single, double or triple bond."""
-    sites = [atom.GetIdx() for atom in copy.GetAtoms() if free_valence(atom) > 0]
+    sites = [atom.GetIdx() for atom in atoms_of(copy) if free_valence(atom) > 0]
     if not sites or copy.GetNumAtoms() >= chemistry.most:
         return False
     site = _pick(sites, rng)
@@ -73,10 +81,9 @@ def append_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bo
 
 def append_group(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Put a small functional group on a free valence."""
-    sites = [atom.GetIdx() for atom in copy.GetAtoms() if free_valence(atom) > 0]
-    group = Chem.RWMol(Chem.MolFromSmiles(_pick(GROUPS, rng)))
-    Chem.Kekulize(group, clearAromaticFlags=True)
-    allowed = all(atom.GetSymbol() in chemistry.elements for atom in group.GetAtoms())
+    sites = [atom.GetIdx() for atom in atoms_of(copy) if free_valence(atom) > 0]
+    group = parent_of(_pick(GROUPS, rng)).kekule
+    allowed = all(atom.GetSymbol() in chemistry.elements for atom in atoms_of(group))
     if not sites or not allowed or copy.GetNumAtoms() + group.GetNumAtoms() > chemistry.most:
         return False
     start = copy.GetNumAtoms()
@@ -101,7 +108,7 @@ def insert_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bo
 
 def delete_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Take an end atom away, or one between two others, which are then bonded (in a ring this narrows the ring)."""
-    sites = [atom.GetIdx() for atom in copy.GetAtoms() if atom.GetDegree() in (1, 2) and atom.GetFormalCharge() == 0]
+    sites = [atom.GetIdx() for atom in atoms_of(copy) if atom.GetDegree() in (1, 2) and atom.GetFormalCharge() == 0]
     if not sites or copy.GetNumAtoms() < 2:
         return False
     site = _pick(sites, rng)
@@ -116,7 +123,7 @@ def delete_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bo
 
 def substitute_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Change an atom's element to one that can hold the bonds it has."""
-    sites = [atom.GetIdx() for atom in copy.GetAtoms() if atom.GetFormalCharge() == 0]
+    sites = [atom.GetIdx() for atom in atoms_of(copy) if atom.GetFormalCharge() == 0]
     if not sites:
         return False
     atom = copy.GetAtomWithIdx(_pick(sites, rng))
@@ -147,7 +154,7 @@ def change_order(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> b
 def close_ring(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Bond two atoms with free valences that are two to five bonds apart: a ring of three to six atoms."""
     distances = Chem.GetDistanceMatrix(copy)
-    free = [atom.GetIdx() for atom in copy.GetAtoms() if free_valence(atom) > 0]
+    free = [atom.GetIdx() for atom in atoms_of(copy) if free_valence(atom) > 0]
     pairs = [(i, j) for i in free for j in free if i < j and 2 <= distances[i, j] <= 5]
     if not pairs:
         return False
@@ -185,7 +192,7 @@ def _bonds(copy: Any, *, single: bool = False) -> list[tuple[int, int]]:
     """Bonds between neutral atoms, as pairs of atom indices."""
     return [
         (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
-        for bond in copy.GetBonds()
+        for bond in bonds_of(copy)
         if bond.GetBeginAtom().GetFormalCharge() == 0
         and bond.GetEndAtom().GetFormalCharge() == 0
         and (not single or bond.GetBondType() == Chem.BondType.SINGLE)

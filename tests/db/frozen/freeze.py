@@ -16,7 +16,9 @@ from theoros.db import (
     DecisionRecord,
     FailureRecord,
     ModelVersionRecord,
+    OfferRecord,
     OutputValue,
+    ParentRecord,
     PredictionRecord,
     RunInfo,
     ScoreRecord,
@@ -28,7 +30,16 @@ from theoros.db.migrate import HEAD
 def decision(number: int) -> DecisionRecord:
     candidate = CandidateRecord(f"hash{number}", "parameters", {"x": number / 2, "base": "KOH"}, f"x={number / 2}")
     return DecisionRecord(
-        candidate, "high", f"oracle/1/hash{number}/high", "sobol", "ei", 0.5, 1, [PredictionRecord("y", 0.2, 0.05)]
+        candidate,
+        "high",
+        f"oracle/1/hash{number}/high",
+        "sobol",
+        "ei",
+        0.5,
+        1,
+        [PredictionRecord("y", 0.2, 0.05)],
+        offers=[OfferRecord("sobol", 32, 0.25, 0.5, 0.125), OfferRecord("random", 32, 0.01, 0.5, 0.0)],
+        parents=[ParentRecord(f"x={number / 2}", "x=-1"), ParentRecord(f"x={number / 2}", "x=-2")],
     )
 
 

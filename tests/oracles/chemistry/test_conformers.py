@@ -99,6 +99,20 @@ def test_a_cold_ensemble_is_its_lowest_conformer_and_a_hot_one_lies_above(molecu
     assert energy(1.0) < energy(300.0) < energy(3000.0)
 
 
+def test_the_conformer_energy_is_the_mean_above_the_lowest_and_grows_with_temperature(molecule):
+    def answer(temperature, smiles="CCCC"):
+        geometry = {"optimize": "oracle", "ensemble": {"conformers": 8, "temperature": temperature}}
+        return XTBOracle(outputs=["conformer_energy"], geometry=geometry).evaluate(molecule(smiles), "gfn2")
+
+    warm, hot, stiff = answer(300.0), answer(1000.0), answer(300.0, "CC")
+    found = warm.details["conformers"]
+    assert warm.values["conformer_energy"] == pytest.approx(
+        np.dot(found["weights"], found["energies"]) - min(found["energies"])
+    )
+    assert 0 < warm.values["conformer_energy"] < hot.values["conformer_energy"] < 0.1
+    assert stiff.values["conformer_energy"] == pytest.approx(0.0, abs=1e-3)
+
+
 def test_the_cheap_level_weighs_what_the_dear_one_answers(molecule):
     levels = [
         {"name": "xtb", "method": "gfn2"},

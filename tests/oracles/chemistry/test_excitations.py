@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from theoros.oracles.chemistry.exchange import with_transition_exchange
 from theoros.oracles.chemistry.geometry import System, from_smiles
 from theoros.oracles.chemistry.properties import values
+from theoros.oracles.chemistry.scf import Machine, mean_field, solve
 from theoros.oracles.chemistry.units import BOHR, HARTREE
 from theoros.oracles.failures import BadAnswer
 
@@ -43,6 +45,17 @@ def test_ethene_has_the_energies_of_pyscf_called_directly(calculate, level, meth
         assert found[name] == pytest.approx(direct.e[0] * HARTREE, abs=1e-4)
         if singlet:
             assert found["oscillator_strength"] == pytest.approx(direct.oscillator_strength()[0], abs=1e-4)
+
+
+def test_exchange_of_transition_densities_from_their_factors_is_pyscfs(level):
+    water = from_smiles("O", 1, True, 7)
+    mf = solve(mean_field(water, level("hf", "6-31g", density_fit=True), Machine()), Machine())
+    first_order = np.random.default_rng(0).normal(size=(3, mf.mol.nao, 5))
+    densities = first_order @ mf.mo_coeff[:, :5].T
+    for found, known in zip(
+        with_transition_exchange(mf).get_jk(mf.mol, densities, 0), mf.get_jk(mf.mol, densities, 0), strict=True
+    ):
+        assert found == pytest.approx(known, abs=1e-9)
 
 
 def test_triplets_lie_below_singlets_and_the_dark_state_of_formaldehyde_is_dark(calculate, level):

@@ -53,6 +53,24 @@ def test_ionisation_costs_energy_and_water_binds_no_electron(calculate, level, w
     assert found["electron_affinity"] < 0
 
 
+@pytest.mark.parametrize(
+    ("smiles", "experiment"), [("c1ccccc1", 9.24), ("c1ccsc1", 8.87), ("C=O", 10.88), ("CO", 10.84)]
+)
+def test_gfn2_ionisation_is_shifted_to_experiment_as_the_xtb_program_does(calculate, level, smiles, experiment):
+    from theoros.oracles.chemistry.geometry import from_smiles
+
+    found = computed(["ionization_potential"], from_smiles(smiles, 1, True, 7), level("gfn2"), calculate)
+    assert found["ionization_potential"] == pytest.approx(experiment, abs=0.4)
+
+
+def test_gfn2_affinity_of_a_strong_acceptor_is_that_of_experiment(calculate, level):
+    from theoros.oracles.chemistry.geometry import from_smiles
+
+    quinone = from_smiles("O=C1C=CC(=O)C=C1", 1, True, 7)
+    affinity = computed(["electron_affinity"], quinone, level("gfn2"), calculate)["electron_affinity"]
+    assert affinity == pytest.approx(1.86, abs=0.4)
+
+
 def test_fluorine_atom_wants_an_electron(calculate, level):
     atom = System(("F",), ((0.0, 0.0, 0.0),), spin=1)
     affinity = computed(["electron_affinity"], atom, level("b3lyp", "aug-cc-pvdz"), calculate)["electron_affinity"]
@@ -126,6 +144,7 @@ def test_outputs_that_a_level_lacks_are_refused_with_the_mend():
     refuse(["singlet_triplet_gap"], "an even number of electrons", {"method": "gfn2"}, spin=1)
     refuse(["reduction_potential"], "add for example solvent: water", {"method": "gfn2"})
     refuse(["adiabatic_electron_affinity"], "set optimize_geometry", {"method": "gfn2"})
+    refuse(["conformer_energy"], r"several conformers; set geometry\.ensemble", {"method": "gfn2"})
     ensemble = {"ensemble": {"conformers": 5}}
     refuse(["dipole_vector"], "no mean 'dipole_vector'", {"method": "gfn2"}, geometry=ensemble)
 

@@ -1,12 +1,16 @@
 """Relaxed geometries on disk, and what follows from relaxing ions."""
 
 import json
+import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from theoros.oracles.cache_folder import trim
 from theoros.oracles.chemistry import relaxation
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.oracle import PySCFOracle, XTBOracle
@@ -160,11 +164,68 @@ def test_quinones_are_reduced_in_the_order_of_experiment(molecule):
     assert chloranil["reduction_potential"] > quinone["reduction_potential"] > duroquinone["reduction_potential"]
 
 
-@pytest.mark.parametrize(("method", "basis", "offset"), [("hf", "sto-3g", 0.0), ("gfn2", None, 4.8455)])
-def test_the_potential_is_the_affinity_on_the_scale_of_the_hydrogen_electrode(
-    calculate, level, water, method, basis, offset
-):
+@pytest.mark.parametrize(("method", "basis"), [("hf", "sto-3g"), ("gfn2", None)])
+def test_the_potential_is_the_affinity_on_the_scale_of_the_hydrogen_electrode(calculate, level, water, method, basis):
     theory, outputs = level(method, basis), ["reduction_potential", "adiabatic_electron_affinity"]
     start = calculate(water, theory)
     found = values(outputs, water, start, lambda s: calculate(s, theory), relax=lambda ion: ion)
-    assert found["reduction_potential"] == pytest.approx(found["adiabatic_electron_affinity"] - 4.28 - offset)
+    assert found["reduction_potential"] == pytest.approx(found["adiabatic_electron_affinity"] - 4.28)
+
+
+def filled(folder, ages):
+    """A file of 4,000 bytes for each name, last used so many seconds ago."""
+    folder.mkdir(parents=True)
+    for name, age in ages.items():
+        (folder / name).write_bytes(b"x" * 4000)
+        os.utime(folder / name, (time.time() - age,) * 2)
+    return folder
+
+
+def test_beyond_a_limit_what_was_used_longest_ago_is_removed(tmp_path):
+    folder = filled(tmp_path / "f", {str(age): age for age in range(100, 110)})
+    trim(folder, 10 * 4096)
+    assert len(list(folder.iterdir())) == 10, "a full folder is left alone"
+    trim(folder, 8 * 4096)
+    assert sorted(path.name for path in folder.iterdir()) == [str(age) for age in range(100, 107)]
+
+
+def test_a_geometry_that_was_read_is_not_the_oldest_any_more(own_cache, monkeypatch):
+    monkeypatch.setattr(relaxation, "LIMIT", 3 * 4096)
+    monkeypatch.setattr(relaxation, "_LOOKED_AT", 1)
+    relaxer, names = Relaxer(), ["a", "b", "c"]
+    for name in names:
+        relaxer(PAIR, {"method": name}, Spring())
+    paths = sorted((own_cache / "geometries").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    for age, path in zip((300, 200, 100), paths, strict=True):
+        os.utime(path, (time.time() - age,) * 2)
+    Relaxer()(PAIR, {"method": "a"}, Spring())  # from the disk, in another process's stead
+    relaxer(PAIR, {"method": "d"}, Spring())
+    left = set((own_cache / "geometries").iterdir())
+    assert paths[0] in left
+    assert not {paths[1], paths[2]} & left
+
+
+def test_a_folder_may_vanish_or_be_trimmed_by_another_process_meanwhile(tmp_path, monkeypatch):
+    trim(tmp_path / "missing", 0)
+    folder = filled(tmp_path / "f", {"old": 9, "middle": 8, "new": 7})
+    real = Path.unlink
+
+    def twice(path):
+        real(path)
+        real(path)
+
+    monkeypatch.setattr(Path, "unlink", twice)
+    trim(folder, 2 * 4096)
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_many_processes_that_trim_at_once_keep_what_was_used_last(tmp_path):
+    folder = filled(tmp_path / "f", {f"{age:03}": age for age in range(200)})
+    code = (
+        f"from pathlib import Path; from theoros.oracles.cache_folder import trim; trim(Path({str(folder)!r}), 409600)"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [f"{age:03}" for age in range(len(left))]
+    assert 0 < len(left) <= 90

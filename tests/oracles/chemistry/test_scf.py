@@ -1,5 +1,6 @@
 """The SCF tries three times, says when it fails, and goes to a GPU when it is given one."""
 
+import dataclasses
 import sys
 import types
 
@@ -49,7 +50,7 @@ def test_each_way_to_converge_finds_the_same_energy(level, water, attempt):
 
 
 def test_a_try_that_breaks_down_leaves_it_to_the_next(level, water, monkeypatch):
-    def breaks(mf):
+    def breaks(mf, start):
         raise np.linalg.LinAlgError("a singular matrix")
 
     monkeypatch.setattr(scf, "_plain", breaks)
@@ -101,3 +102,22 @@ def test_the_scf_is_sent_to_the_gpu_and_comes_back_for_its_properties(level, wat
     on_gpu = MeanFieldCalculation(water, theory, Machine(gpu=True))
     assert on_gpu.energy() == pytest.approx(MeanFieldCalculation(water, theory, Machine()).energy())
     assert moves == ["gpu", "cpu"]
+
+
+@pytest.mark.parametrize(("charge", "spin"), [(1, 1), (-1, 1), (0, 2), (0, 0)])
+def test_orbitals_of_one_state_are_filled_with_the_electrons_of_another(level, water, charge, spin):
+    start = MeanFieldCalculation(water, level("hf", "sto-3g"), Machine())
+    other = start.of(dataclasses.replace(water, charge=charge, spin=spin))
+    alpha, beta = other.solved.mol.nelec
+    overlap = start.solved.get_ovlp()
+    densities = scf.filled(start.solved, alpha, beta)
+    assert [np.trace(density @ overlap) for density in densities] == pytest.approx([alpha, beta])
+    alone = MeanFieldCalculation(other.system, other.level, Machine())
+    assert other.energy() == pytest.approx(alone.energy(), abs=1e-6)
+
+
+def test_a_closed_shell_begins_with_the_orbitals_of_a_radical(level, water):
+    cation = MeanFieldCalculation(dataclasses.replace(water, charge=1, spin=1), level("hf", "sto-3g"), Machine())
+    assert cation.of(water).energy() == pytest.approx(
+        MeanFieldCalculation(water, cation.level, Machine()).energy(), abs=1e-6
+    )

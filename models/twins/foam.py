@@ -1,0 +1,229 @@
+"""The foam's twin (``foam_twin``): generators that roll a coarsening foam out, frame after frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Prediction, Problem, Structure
+from theoros.models.sampling import derived_seed
+from theoros.models.twins.foam_frames import Generator
+from theoros.models.twins.foam_rollout import windows_rolled_out
+from theoros.models.twins.foam_scores import SUMMARIES, Rollout, summary
+from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import NotConverged
+from theoros.oracles.physics.foam import K0, Foam, equilibrate, voronoi
+from theoros.oracles.physics.foam.films import foams_of
+from theoros.oracles.spaces.parameters import Parameters
+
+#: The array from which the twin learns: all films of a window's frames (`theoros.oracles.physics.foam.films`).
+FILMS = "films"
+#: What a candidate says of its window.
+START = ("bubbles", "disorder", "age", "seed")
+#: So many windows that were read from the artifact store are kept in memory: some MB each.
+MOST_KEPT = 256
+#: So many foams are rolled out at once.
+BATCH = 48
+#: A member's own scatter is taken over so many roll-outs.
+DRAWS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedFoamTwin:
+    """Generators that were trained on the same windows from different starts: a committee.
+
+    A window is rolled out from the foam's own start, which costs an equilibrium and no simulation.
+    """
+
+    name: str
+    n_labels: int
+    outputs: tuple[str, ...]
+    generators: tuple[Generator, ...]
+    terms: tuple[Mapping[str, float], ...]
+    frames: int
+    interval: float
+    seed: int
+    fell_back: bool = False
+    message: str = ""
+    _known: dict[tuple[str, int, int], Array] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def members(self) -> int:
+        """How many generators there are."""
+        return len(self.generators)
+
+    def predict(self, points: Sequence[Point]) -> Prediction:
+        """Means over the committee's roll-outs; the members' spread about it, and how far a member's own scatter."""
+        return self.predict_at([point.candidate for point in points], "")
+
+    def predict_at(self, candidates: Sequence[Candidate], fidelity: str) -> Prediction:
+        """`predict` of many candidates, which are told alike at every fidelity: the twin learns the truth alone."""
+        del fidelity
+        draws = self._drawn(candidates, DRAWS, self.seed)
+        means = draws.mean(1)
+        noise = np.sqrt(draws.var(1, ddof=1).mean(0))
+        spread = means.std(0, ddof=1) if self.members > 1 else np.zeros_like(means[0])
+        return Prediction(self.outputs, means.mean(0), np.maximum(spread, 1e-9), noise)
+
+    def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
+        """See `theoros.models.twins.contract.FittedTwin`: ``members x n x p x outputs``."""
+        return self._drawn([point.candidate for point in points], n, seed)
+
+    def log_prob(self, points: Sequence[Point], values: Array) -> Array | None:
+        """None: a generator has no density."""
+        del points, values
+        return None
+
+    def rollouts(self, candidates: Sequence[Candidate], member: int, *, seed: int) -> list[Rollout]:
+        """The windows of `candidates`, which may repeat, as one member sees them; `BATCH` at a time."""
+        made: list[Rollout] = []
+        for start in range(0, len(candidates), BATCH):
+            part = candidates[start : start + BATCH]
+            foams, first = [start_of(candidate) for candidate in part], [first_bubbles(candidate) for candidate in part]
+            own = derived_seed(seed, member, start)
+            made += windows_rolled_out(self.generators[member], foams, first, self.frames, self.interval, seed=own)
+        return made
+
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """The members, and the mean over them of each term of the loss at the end of training."""
+        names = self.terms[0].keys() if self.terms else ()
+        return {
+            "members": self.members,
+            "frames": self.frames,
+            "interval": self.interval,
+            "loss": {name: float(np.mean([own[name] for own in self.terms])) for name in names},
+        }
+
+    def _drawn(self, candidates: Sequence[Candidate], n: int, seed: int) -> Array:
+        """Summaries of roll-outs, ``members x n x p x outputs``; what was rolled out before is remembered."""
+        asked = {(candidate.hash, draw): candidate for candidate in candidates for draw in range(n)}
+        new = {key: candidate for key, candidate in asked.items() if (*key, seed) not in self._known}
+        for member in range(self.members) if new else ():
+            for key, window in zip(new, self.rollouts(list(new.values()), member, seed=seed), strict=True):
+                known = self._known.setdefault((*key, seed), np.empty((self.members, len(self.outputs))))
+                told = summary(window)
+                known[member] = [told[output] for output in self.outputs]
+        drawn = [[self._known[candidate.hash, draw, seed] for candidate in candidates] for draw in range(n)]
+        return np.array(drawn).reshape(n, len(candidates), self.members, len(self.outputs)).transpose(2, 0, 1, 3)
+
+
+@dataclass(frozen=True)
+class FoamTwin:
+    """A committee of generators of next frames, trained on the windows that were simulated.
+
+    `steps` of training where a member starts from nothing, `more` where it goes on from the model before. Labels of
+    cheaper fidelities carry no films and are not learned from.
+    """
+
+    members: int = 3
+    steps: int = 100
+    more: int = 30
+    weights: Weights = field(default_factory=Weights)
+
+    name: ClassVar[str] = "foam_twin"
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "generative"})
+    kinds: ClassVar[frozenset[str]] = frozenset({"parameters"})
+    reads: ClassVar[tuple[str, ...]] = (FILMS,)
+
+    def fit(
+        self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
+    ) -> FittedFoamTwin:
+        """Train on all windows among the labels, from `previous` on, which is returned when training goes astray.
+
+        Raises ValueError for outputs that a roll-out does not tell, and for a space that does not say how foams start.
+        """
+        if unknown := [output for output in problem.outputs if output not in SUMMARIES]:
+            raise ValueError(f"foam_twin tells {', '.join(SUMMARIES)} of a window, and not {unknown[0]!r}")
+        known = problem.space.parameters if isinstance(problem.space, Parameters) else {}
+        if lacking := [name for name in START if name not in known]:
+            raise ValueError(f"foam_twin rolls foams out from their start: the space has to say {', '.join(lacking)}")
+        last = previous if isinstance(previous, FittedFoamTwin) else None
+        known_films = [films for films in dataset.structures.get(FILMS, ()) if films is not None]
+        windows = [window for window in map(_window, known_films) if len(window.frames) > 1]
+        try:
+            trained = [
+                self._member(windows, member, derived_seed(seed, member), last) for member in range(self.members)
+            ]
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            if last is not None:
+                return replace(last, fell_back=True, message=f"training failed ({error})", n_labels=len(dataset))
+            trained = [Trained(Generator(), {}) for _ in range(self.members)]
+            return self._fitted(problem, dataset, trained, windows, seed, f"training failed ({error})")
+        return self._fitted(problem, dataset, trained, windows, seed, "")
+
+    def _member(self, windows: Sequence[Window], member: int, seed: int, last: FittedFoamTwin | None) -> Trained:
+        if not windows:
+            raise ValueError("no label has films")
+        start = last.generators[member] if last is not None and member < last.members and not last.fell_back else None
+        schedule = Schedule(steps=self.steps if start is None else self.more)
+        return train_generator(windows, seed=seed, weights=self.weights, schedule=schedule, start=start)
+
+    def _fitted(
+        self,
+        problem: Problem,
+        dataset: Dataset,
+        trained: Sequence[Trained],
+        windows: Sequence[Window],
+        seed: int,
+        message: str,
+    ) -> FittedFoamTwin:
+        frames = max((len(window.frames) for window in windows), default=2)
+        interval = windows[0].interval * K0 / windows[0].frames[0].mean_area if windows else 0.02
+        return FittedFoamTwin(
+            name=self.name,
+            n_labels=len(dataset),
+            outputs=problem.outputs,
+            generators=tuple(one.generator for one in trained),
+            terms=tuple(one.terms for one in trained),
+            frames=frames,
+            interval=interval,
+            seed=derived_seed(seed, "predict"),
+            fell_back=bool(message),
+            message=message,
+        )
+
+
+def start_of(candidate: Candidate) -> Foam:
+    """The foam with which a candidate's life begins, in equilibrium where one is found."""
+    data = candidate.data
+    return _start(int(data["bubbles"]), float(data["disorder"]), int(data["seed"]))
+
+
+@lru_cache(maxsize=1024)
+def _start(bubbles: int, disorder: float, seed: int) -> Foam:
+    foam = voronoi(bubbles, disorder, seed)
+    try:
+        return equilibrate(foam)
+    except NotConverged:
+        return foam  # the generator relaxes it, as well as it can
+
+
+def first_bubbles(candidate: Candidate) -> int:
+    """How many bubbles are left when a candidate's window begins: half for each half-life of its age."""
+    return math.ceil(int(candidate.data["bubbles"]) * math.exp2(-float(candidate.data["age"])))
+
+
+def _window(structure: Structure) -> Window:
+    try:
+        return _windows[structure]
+    except TypeError:  # it is the array itself, and not where one is stored
+        return Window(foams_of(structure.read()))
+
+
+class _Windows(dict[Structure, Window]):
+    """Windows that were read, by where they are stored: a fit to one more reads one more."""
+
+    def __missing__(self, structure: Structure) -> Window:
+        if len(self) >= MOST_KEPT:
+            del self[next(iter(self))]
+        self[structure] = Window(foams_of(structure.read()))
+        return self[structure]
+
+
+_windows = _Windows()

@@ -1,0 +1,193 @@
+"""Reactions of a candidate: what it becomes, with which partners, and the energy that this takes.
+
+The energy of a reaction is that of all products minus that of all reactants, each molecule in the geometry that the
+oracle would give it as a candidate: electronic energies, without vibrations. Where the rules give several products (two
+double bonds, several basic sites), the one with the lowest energy counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from theoros.oracles.failures import InvalidCandidate
+
+#: Products of one candidate that are computed at most.
+MOST_PRODUCTS = 12
+
+Partners = dict[str, Annotated[int, Field(ge=1, le=20)]]
+
+#: Reactions with a name. Hydrogenation adds a hydrogen molecule to one double or triple bond; protonation moves a
+#: proton from hydronium to the candidate, so its energy is water's proton affinity minus the candidate's.
+NAMED: Mapping[str, Mapping[str, Any]] = {
+    "hydrogenation": {
+        "smarts": ["[C,N;+0:1]=[C,N,O;+0:2]>>[*:1]-[*:2]", "[C;+0:1]#[C,N;+0:2]>>[*:1]=[*:2]"],
+        "reactants": {"[H][H]": 1},
+    },
+    "protonation": {"smarts": "[N,O,S,P;+0:1]>>[*+1:1]", "reactants": {"[OH3+]": 1}, "products": {"O": 1}},
+}
+
+
+class Reaction(BaseModel):
+    """A reaction that a candidate undergoes: a name (`NAMED`), or its rules and partners.
+
+    `smarts` are reaction SMARTS with the candidate as the only reactant, each applied once, to its aromatic and its
+    Kekule form. `reactants` and `products` are the partners, as numbers of SMILES: ``{"[H][H]": 1}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    smarts: Annotated[tuple[str, ...], Field(min_length=1)]
+    reactants: Partners = {}
+    products: Partners = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            if data not in NAMED:
+                raise ValueError(f"no reaction is called {data!r}; there are {', '.join(NAMED)}, or give its smarts")
+            data = NAMED[data]
+        if isinstance(data, Mapping) and isinstance(data.get("smarts"), str):
+            return {**data, "smarts": [data["smarts"]]}
+        return data
+
+    @model_validator(mode="after")
+    def _readable(self) -> Reaction:
+        for smarts in self.smarts:
+            if _rule(smarts).GetNumReactantTemplates() != 1:
+                raise ValueError(f"{smarts!r} must have one reactant, the candidate; name others under reactants")
+        for smiles in (*self.reactants, *self.products):
+            try:
+                electrons = _electrons(smiles)
+            except InvalidCandidate as error:
+                raise ValueError(str(error)) from None
+            if electrons < 1:
+                raise ValueError(f"the partner {smiles!r} has no electrons to compute; let '[OH3+]' give a proton")
+        return self
+
+    def theory(self) -> dict[str, Any]:
+        """What changes an answer, as JSON data."""
+        return self.model_dump(mode="json")
+
+
+def reaction_energy(
+    reaction: Reaction, smiles: str, energy: float, energy_of: Callable[[str], float]
+) -> tuple[float, dict[str, Any]]:
+    """The energy (eV) of a candidate's reaction, and what it gives, as JSON data.
+
+    `energy` is the candidate's, `energy_of` that of another molecule by its SMILES. Raises InvalidCandidate where the
+    rules don't apply, give no possible molecule or too many, or where atoms or charge are not kept.
+    """
+    possible = outcomes(reaction, smiles)
+    before = energy + sum(count * energy_of(partner) for partner, count in reaction.reactants.items())
+    beside = sum(count * energy_of(partner) for partner, count in reaction.products.items())
+    energies = [sum(energy_of(molecule) for molecule in molecules) + beside - before for molecules in possible]
+    lowest = min(range(len(energies)), key=energies.__getitem__)
+    return energies[lowest], {"products": list(possible[lowest]), "outcomes": len(possible)}
+
+
+def outcomes(reaction: Reaction, smiles: str) -> list[tuple[str, ...]]:
+    """What the candidate can become, without the partners: canonical SMILES, sorted. Raises as `reaction_energy`."""
+    from rdkit import Chem, rdBase
+
+    found = set()
+    with rdBase.BlockLogs():
+        aromatic = _molecule(smiles)
+        kekule = Chem.Mol(aromatic)
+        Chem.Kekulize(kekule, clearAromaticFlags=True)
+        for smarts in reaction.smarts:
+            for form in (aromatic, kekule):
+                for molecules in _rule(smarts).RunReactants((form,)):
+                    if (named := _sanitised(molecules)) is not None:
+                        found.add(named)
+    if not found:
+        raise InvalidCandidate(f"the reaction {' or '.join(reaction.smarts)} does not apply to {smiles!r}")
+    if len(found) > MOST_PRODUCTS:
+        raise InvalidCandidate(f"the reaction has {len(found)} outcomes for {smiles!r}, more than {MOST_PRODUCTS}")
+    for named in found:
+        _check_balance(reaction, smiles, named)
+    return sorted(found)
+
+
+def unpaired(smiles: str) -> int:
+    """The number of unpaired electrons that a SMILES writes as radicals."""
+    return sum(atom.GetNumRadicalElectrons() for atom in _molecule(smiles).GetAtoms())
+
+
+def _sanitised(molecules: Iterable[Any]) -> tuple[str, ...] | None:
+    """Canonical SMILES, sorted; None where one can't be."""
+    from rdkit import Chem
+
+    try:
+        for molecule in molecules:
+            Chem.SanitizeMol(molecule)
+    except (Chem.MolSanitizeException, ValueError):
+        return None
+    return tuple(sorted(Chem.MolToSmiles(molecule) for molecule in molecules))
+
+
+def _check_balance(reaction: Reaction, smiles: str, products: Iterable[str]) -> None:
+    before, after = _contents(smiles), Counter[str]()
+    for molecule in products:
+        after.update(_contents(molecule))
+    for partners, side in ((reaction.reactants, before), (reaction.products, after)):
+        for partner, count in partners.items():
+            for name, number in _contents(partner).items():
+                side[name] += count * number
+    wrong = sorted(name for name in before | after if before[name] != after[name])
+    if wrong:
+        raise InvalidCandidate(
+            f"the reaction of {smiles!r} to {' + '.join(products)} doesn't keep {', '.join(wrong)}: "
+            f"{[before[name] for name in wrong]} before, {[after[name] for name in wrong]} after; "
+            f"add reactants or products"
+        )
+
+
+def _contents(smiles: str) -> Counter[str]:
+    """Atoms of each element, hydrogens included, and the ``charge``."""
+    from rdkit import Chem
+
+    molecule = Chem.AddHs(_molecule(smiles))
+    found = Counter(atom.GetSymbol() for atom in molecule.GetAtoms())
+    found["charge"] = Chem.GetFormalCharge(molecule)
+    return found
+
+
+def _electrons(smiles: str) -> int:
+    from rdkit import Chem
+
+    molecule = Chem.AddHs(_molecule(smiles))
+    return sum(atom.GetAtomicNum() for atom in molecule.GetAtoms()) - int(Chem.GetFormalCharge(molecule))
+
+
+@lru_cache(maxsize=1024)
+def _molecule(smiles: str) -> Any:
+    """RDKit's molecule; raises InvalidCandidate."""
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise InvalidCandidate(f"RDKit can't read the SMILES {smiles!r}")
+    return molecule
+
+
+@lru_cache(maxsize=64)
+def _rule(smarts: str) -> Any:
+    """RDKit's reaction; raises ValueError for one that it can't read."""
+    from rdkit import rdBase
+    from rdkit.Chem import rdChemReactions
+
+    with rdBase.BlockLogs():
+        try:
+            rule = rdChemReactions.ReactionFromSmarts(smarts)
+        except ValueError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(f"RDKit can't read the reaction {smarts!r}: {reason}") from None
+        rule.Initialize()
+    return rule

@@ -1,0 +1,67 @@
+"""What every proposer of molecules does alike, whatever it makes them by."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.models.molecule_proposers import PROPOSERS
+from theoros.models.checks import check_proposer
+from theoros.models.contract import ProposalRequest
+
+
+@pytest.fixture(params=PROPOSERS)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def proposer(name) -> Any:
+    return PROPOSERS[name]
+
+
+@pytest.fixture
+def request_(name, molecule_spaces, make_problem):
+    """What a proposer is asked for eight molecules, when those with nitrogen are wanted and twelve are known."""
+
+    def score(candidates):
+        return np.array([c.data["smiles"].upper().count("N") - 0.1 * len(c.data["smiles"]) for c in candidates])
+
+    space = molecule_spaces[name]
+    labelled = sorted(space.seeds()[:12], key=lambda candidate: -score([candidate])[0])
+    seen = frozenset(candidate.hash for candidate in labelled[:3])
+    return ProposalRequest(make_problem(space), 8, 3, seen, labelled=tuple(labelled), score=score)
+
+
+def test_it_keeps_the_contract(proposer, request_):
+    assert check_proposer(proposer, request_.problem, request_) == []
+
+
+def test_other_seeds_give_other_molecules(proposer, request_):
+    assert proposer.propose(request_) != proposer.propose(replace(request_, seed=4))
+
+
+def test_a_spent_time_guard_leaves_something_at_once(proposer, request_):
+    proposer.propose(request_)  # what is to be learned has been
+    started = time.process_time()
+    assert replace(proposer, seconds=0.0).propose(replace(request_, seen=frozenset()))
+    assert time.process_time() - started < 10
+
+
+def test_a_space_that_is_not_open_is_refused(name, proposer, request_, molecule_library, make_problem):
+    with pytest.raises(ValueError) as error:
+        proposer.propose(replace(request_, problem=make_problem(molecule_library)))
+    assert str(error.value) == (
+        f"The proposer {name!r} makes molecules of an open space, and this space is not one. "
+        "Use 'library' for a finite library of molecules."
+    )
+
+
+def test_before_the_first_fit_it_is_refused(name, proposer, request_):
+    with pytest.raises(ValueError) as error:
+        proposer.propose(replace(request_, score=None))
+    assert str(error.value) == f"The proposer {name!r} works after the first fit. Use 'random' before it."

@@ -1,0 +1,180 @@
+"""The foam's twin as a surrogate: it learns from arrays that are read when they are needed, and tells of windows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from theoros.db import ArtifactStore
+from theoros.db.outputs import HeldArray, StoredArray
+from theoros.models.contract import Dataset, Origin, Point, Problem
+from theoros.models.objective import Objective
+from theoros.models.registry import acquisition, structures_read
+from theoros.models.twins.foam import FoamTwin, first_bubbles, start_of
+from theoros.models.twins.foam_scores import Rollout, summary
+from theoros.oracles import Integer, Parameters, Real
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.physics.foam import K0, T1, advance, coarsen_to, equilibrate, voronoi
+from theoros.oracles.physics.foam.films import films_of
+from theoros.workers.memory import Labelled, Labels, News
+
+SPACE = Parameters({"bubbles": Integer(16, 24), "disorder": Real(0.1, 0.6), "age": Real(0, 1), "seed": Integer(0, 99)})
+OUTPUTS = ("growth_rate", "mean_area")
+TWIN = FoamTwin(members=2, steps=3, more=1)
+
+
+def window(candidate: Candidate, frames: int = 3, interval: float = 0.1) -> Rollout:
+    foam = coarsen_to(equilibrate(voronoi(16, candidate.data["disorder"], candidate.data["seed"])), 16).foam
+    made, events = [foam], []
+    for _ in range(frames - 1):
+        foam, happened = advance(foam, interval * made[0].mean_area / K0)
+        made.append(foam)
+        events.append(happened)
+    return Rollout(tuple(made), tuple(events))
+
+
+def candidate(seed: int, age: float = 0.0, disorder: float = 0.4) -> Candidate:
+    return SPACE.candidate({"bubbles": 16, "disorder": disorder, "age": age, "seed": seed})
+
+
+def problem(outputs: tuple[str, ...] = OUTPUTS) -> Problem:
+    return Problem(
+        goal="learn",
+        space=SPACE,
+        outputs=outputs,
+        objectives=(Objective(outputs[0], "maximize"),),
+        fidelities=("exact",),
+        costs=(1.0,),
+        structures=("films",),
+    )
+
+
+@pytest.fixture(scope="module")
+def windows():
+    return {seed: window(candidate(seed)) for seed in (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def dataset(windows):
+    points = tuple(Point(candidate(seed), "exact") for seed in windows)
+    values = np.array([[summary(one)[output] for output in OUTPUTS] for one in windows.values()])
+    films = tuple(HeldArray(films_of(one.frames)) for one in windows.values())
+    return Dataset(points, OUTPUTS, values, structures={"films": films})
+
+
+@pytest.fixture(scope="module")
+def fitted(dataset):
+    return TWIN.fit(problem(), dataset, seed=3)
+
+
+def test_a_window_in_one_number_each(windows):
+    one = windows[1]
+    told = summary(one)
+    assert told["mean_area"] == 1 / one.frames[-1].bubbles
+    assert told["t1_events"] == sum(isinstance(e, T1) for events in one.events for e in events)
+    duration = one.frames[-1].time - one.frames[0].time
+    assert told["growth_rate"] == pytest.approx((1 / one.frames[-1].bubbles - 1 / 16) / (K0 * duration))
+    assert told["mu2"] == pytest.approx(np.mean([np.var(frame.sides) for frame in one.frames]))
+
+
+def test_the_registry_knows_what_it_reads():
+    assert structures_read("theoros.models.twins.foam:FoamTwin") == ("films",)
+    assert structures_read("gp") == ()
+
+
+def test_predictions_are_the_moments_of_samples(fitted):
+    points = [Point(candidate(7), "exact"), Point(candidate(8, age=0.1), "exact")]
+    draws = fitted.sample(points, 2, seed=fitted.seed)
+    assert draws.shape == (2, 2, 2, 2)
+    prediction = fitted.predict(points)
+    np.testing.assert_allclose(prediction.mean, draws.mean((0, 1)))
+    np.testing.assert_allclose(prediction.std, np.maximum(draws.mean(1).std(0, ddof=1), 1e-9))
+    assert np.isfinite(prediction.noise).all()
+    assert (prediction.std > 0).all()
+    assert fitted.log_prob(points, np.zeros((2, 2))) is None
+
+
+def test_predictions_repeat_and_do_not_depend_on_company(fitted, dataset):
+    point = Point(candidate(7), "exact")
+    together = fitted.predict([Point(candidate(9), "exact"), point])
+    again = TWIN.fit(problem(), dataset, seed=3).predict([point])
+    np.testing.assert_allclose(together.mean[1], fitted.predict([point]).mean[0])
+    # Alone or in a batch, single precision rounds otherwise: events may fall into another frame.
+    np.testing.assert_allclose(again.mean[0], together.mean[1], rtol=0.2)
+
+
+def test_an_older_window_begins_with_fewer_bubbles(fitted):
+    assert first_bubbles(candidate(1, age=1.0)) == 8
+    assert first_bubbles(candidate(1, age=0.5)) == math.ceil(16 * 0.5**0.5)
+    assert start_of(candidate(1)).bubbles == 16
+    (rollout,) = fitted.rollouts([candidate(1, age=0.1)], 0, seed=0)
+    assert rollout.frames[0].bubbles <= 16
+    assert len(rollout.frames) == 3
+
+
+def test_training_goes_on_from_the_model_before(fitted, dataset):
+    later = TWIN.fit(problem(), dataset, seed=4, previous=fitted)
+    assert not later.fell_back
+    assert later.members == 2
+    assert set(later.hyperparameters()["loss"]) >= {"frames", "angles", "von_neumann", "enclosed", "adversarial"}
+
+
+def test_without_films_it_says_so_and_the_model_before_stands_in(fitted, dataset):
+    bare = Dataset(dataset.points, dataset.outputs, dataset.values)
+    alone = TWIN.fit(problem(), bare, seed=1)
+    assert alone.fell_back
+    assert "no label has films" in alone.message
+    assert np.isfinite(alone.predict([Point(candidate(1), "exact")]).mean).all()
+    kept = TWIN.fit(problem(), bare, seed=1, previous=fitted)
+    assert kept.fell_back
+    assert kept.generators == fitted.generators
+
+
+def test_a_space_that_does_not_say_how_a_foam_starts_is_refused(dataset):
+    space = Parameters({"disorder": Real(0.1, 0.6), "age": Real(0, 1)})
+    with pytest.raises(ValueError, match="the space has to say bubbles, seed"):
+        TWIN.fit(replace(problem(), space=space), dataset, seed=1)
+
+
+def test_an_output_that_a_rollout_does_not_tell_is_refused(dataset):
+    with pytest.raises(ValueError, match="tells mean_area, mu2, t1_events, growth_rate of a window, and not 'colour'"):
+        TWIN.fit(problem(("colour",)), dataset, seed=1)
+
+
+def test_arrays_reach_the_model_by_digest_alone(windows, tmp_path, monkeypatch):
+    """The orchestrator passes on where films are; they are read in the fit, and each once."""
+    store, films = ArtifactStore(tmp_path / "artifacts"), {}
+    for seed, one in windows.items():
+        array = films_of(one.frames)
+        digest, _ = store.put_array(array)
+        films[seed] = StoredArray(store.url, digest, array.shape)
+    memory = Labels(OUTPUTS)
+    memory.learn(
+        News(
+            0,
+            [
+                Labelled(i, Point(candidate(seed), "exact"), (1.0, 2.0), Origin("", ""), {"films": where})
+                for i, (seed, where) in enumerate(films.items())
+            ]
+            + [Labelled(2, Point(candidate(3), "exact"), ())],
+        )
+    )
+    data, _ = memory.dataset(None)
+    assert data.structures == {"films": (*films.values(), None)}
+    read = []
+    original = ArtifactStore.get_array
+    monkeypatch.setattr(ArtifactStore, "get_array", lambda self, digest: read.append(digest) or original(self, digest))
+    for seed in (1, 2):
+        assert not TWIN.fit(problem(), data, seed=seed).fell_back
+    assert sorted(read) == sorted(where.digest for where in films.values())
+
+
+def test_the_committee_says_which_window_to_simulate(fitted, dataset):
+    score = acquisition("std").scorer(problem(("growth_rate",)), fitted, dataset, (), seed=1)
+    candidates = [candidate(seed, disorder=disorder) for seed, disorder in ((11, 0.1), (12, 0.6))]
+    values = score(candidates)
+    assert values.shape == (2,)
+    assert np.isfinite(values).all()

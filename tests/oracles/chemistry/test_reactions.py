@@ -1,0 +1,129 @@
+"""Reaction energies: what a molecule becomes, that atoms and charge are kept, and known energies."""
+
+import pytest
+from pydantic import ValidationError
+
+from theoros.oracles.chemistry.oracle import PySCFOracle, XTBOracle
+from theoros.oracles.chemistry.properties import MissingOutput
+from theoros.oracles.chemistry.reactions import MOST_PRODUCTS, Reaction, outcomes, reaction_energy
+from theoros.oracles.failures import InvalidCandidate
+
+HYDROGENATION, PROTONATION = (Reaction.model_validate(name) for name in ("hydrogenation", "protonation"))
+
+
+@pytest.mark.parametrize(
+    ("reaction", "smiles", "expected"),
+    [
+        (HYDROGENATION, "C=C", ["CC"]),
+        (HYDROGENATION, "C#N", ["C=N"]),
+        (HYDROGENATION, "C=CC=O", ["C=CCO", "CCC=O"]),
+        (HYDROGENATION, "c1ccccc1", ["C1=CCCC=C1"]),
+        (PROTONATION, "O", ["[OH3+]"]),
+        (PROTONATION, "c1ccncc1", ["c1cc[nH+]cc1"]),
+        (PROTONATION, "CC(N)=O", ["CC(N)=[OH+]", "CC([NH3+])=O"]),
+    ],
+)
+def test_a_named_reaction_gives_the_products_of_the_textbook(reaction, smiles, expected):
+    assert outcomes(reaction, smiles) == [(product,) for product in expected]
+
+
+def test_a_reaction_may_split_the_candidate():
+    hydrogenolysis = Reaction.model_validate({"smarts": "[CX4:1][OX2:2]>>[C:1].[O:2]", "reactants": {"[H][H]": 1}})
+    assert outcomes(hydrogenolysis, "COCC") == [("C", "CCO"), ("CC", "CO")]
+
+
+@pytest.mark.parametrize(
+    ("reaction", "smiles", "message"),
+    [
+        (HYDROGENATION, "CC", "does not apply to 'CC'"),
+        ("protonation", "C", "does not apply"),
+        ({"smarts": "[C:1]=[C:2]>>[C:1][C:2]"}, "C=C", r"doesn't keep H: \[4\] before, \[6\] after; add reactants"),
+        ({"smarts": "[N:1]>>[N+:1]", "reactants": {"[H]": 1}}, "N", r"doesn't keep charge: \[0\] before, \[1\] after"),
+        (HYDROGENATION, "nonsense", "can't read the SMILES 'nonsense'"),
+        (HYDROGENATION, "C=C" * 30, f"more than {MOST_PRODUCTS}"),
+    ],
+)
+def test_a_reaction_that_a_candidate_cannot_undergo_is_a_failure_of_the_candidate(reaction, smiles, message):
+    with pytest.raises(InvalidCandidate, match=message):
+        outcomes(Reaction.model_validate(reaction), smiles)
+
+
+@pytest.mark.parametrize(
+    ("reaction", "message"),
+    [
+        ("hydration", "no reaction is called 'hydration'; there are hydrogenation, protonation"),
+        ({"smarts": "C="}, "RDKit can't read the reaction 'C='"),
+        ({"smarts": "[C:1].[O:2]>>[C:1][O:2]"}, "must have one reactant, the candidate"),
+        ({"smarts": "[N:1]>>[N+:1]", "reactants": {"[H+]": 1}}, r"no electrons to compute; let '\[OH3\+\]' give"),
+        ({"smarts": "[N:1]>>[N+:1]", "products": {"xyz": 1}}, "can't read the SMILES 'xyz'"),
+        ({"smarts": "[N:1]>>[N+:1]", "reactants": {"O": 0}}, "greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_reaction_is_refused_before_anything_is_computed(reaction, message):
+    with pytest.raises(ValidationError, match=message):
+        XTBOracle(outputs=["reaction_energy"], reaction=reaction)
+
+
+def test_the_energy_is_products_minus_reactants_and_the_lowest_product_counts():
+    energies = {"[H][H]": -1.0, "C=CCO": -12.0, "CCC=O": -13.0}
+    energy, details = reaction_energy(HYDROGENATION, "C=CC=O", -10.0, energies.__getitem__)
+    assert energy == pytest.approx(-2.0)
+    assert details == {"products": ["CCC=O"], "outcomes": 2}
+
+
+def test_ethylene_binds_hydrogen_with_about_its_heat_of_hydrogenation(molecule):
+    # -1.42 eV at 298 K (-137 kJ/mol); without vibrations some 0.3 eV more is set free.
+    levels = [{"name": "pbe", "method": "pbe", "basis": "def2-svp", "density_fit": True, "grid_level": 0}]
+    oracle = PySCFOracle(outputs=["reaction_energy"], fidelities=levels, reaction="hydrogenation")
+    answer = oracle.evaluate(molecule("C=C"), "pbe")
+    assert answer.values["reaction_energy"] == pytest.approx(-1.75, abs=0.35)
+    assert answer.details["reaction"]["products"] == ["CC"]
+
+
+def test_proton_affinities_are_in_the_order_of_experiment(molecule):
+    # Water 691, methanol 754, ammonia 854, pyridine 930 kJ/mol: the more is set free, the more basic.
+    oracle = XTBOracle(outputs=["reaction_energy"], reaction="protonation", geometry={"optimize": "oracle"})
+    found = [
+        oracle.evaluate(molecule(smiles), "gfn2").values["reaction_energy"] for smiles in ("O", "CO", "N", "c1ccncc1")
+    ]
+    assert found[0] == pytest.approx(0.0, abs=1e-6)
+    assert found == sorted(found, reverse=True)
+
+
+def test_a_partner_is_computed_once_and_so_is_a_product_that_comes_again(molecule, monkeypatch):
+    oracle = XTBOracle(outputs=["reaction_energy"], reaction="hydrogenation")
+    seen, real = [], oracle._calculate
+    monkeypatch.setattr(oracle, "_calculate", lambda level: lambda s: seen.append(s.symbols) or real(level)(s))
+    for smiles in ("C=C", "C=C", "C=CC"):
+        oracle.evaluate(molecule(smiles), "gfn2")
+    assert seen.count(("H", "H")) == 1
+    assert sum(symbols.count("C") == 2 and symbols.count("H") == 6 for symbols in seen) == 1
+
+
+def test_radicals_have_the_spin_that_their_smiles_says(molecule):
+    # The C-H bond of methane: 4.5 eV.
+    oracle = XTBOracle(
+        outputs=["reaction_energy"], reaction={"smarts": "[CH4:1]>>[CH3:1]", "products": {"[H]": 1}}
+    )  # fmt: skip
+    assert 3.5 < oracle.evaluate(molecule("C"), "gfn2").values["reaction_energy"] < 6.0
+
+
+def test_a_reaction_is_part_of_what_an_answer_is_filed_under():
+    first, second = (
+        XTBOracle(outputs=["reaction_energy"], reaction=name).fidelities[0].settings
+        for name in ("hydrogenation", "protonation")
+    )
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "set for example reaction: hydrogenation"),
+        ({"reaction": "hydrogenation", "charge": 1}, "remove charge and spin"),
+        ({"reaction": "hydrogenation", "geometry": {"ensemble": {"conformers": 3}}}, r"remove geometry\.ensemble"),
+    ],
+)
+def test_what_a_reaction_needs_is_said_at_construction(options, message):
+    with pytest.raises(MissingOutput, match=message):
+        XTBOracle(outputs=["reaction_energy"], **options)
