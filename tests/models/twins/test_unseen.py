@@ -84,7 +84,7 @@ class Twins:
 
 
 def test_a_fit_keeps_what_the_model_before_it_drew_of_the_new_labels(learn, labels, monkeypatch):
-    monkeypatch.setattr("theoros.models.registry.surrogate", lambda name: Twins())
+    monkeypatch.setattr("theoros.models.registry.surrogate", lambda name, options=None: Twins())
     plan = ModelPlan(learn, "exact_twin", "std", ("random",), "sobol")
     first = Dataset(labels.points[:20], labels.outputs, labels.values[:20])
     belief, report = train(plan, first, range(1, 21), seed=0, previous=None)
