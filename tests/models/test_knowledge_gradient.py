@@ -31,7 +31,8 @@ def test_the_expected_maximum_of_lines_is_their_integral(lines):
     kinks = sorted(x for x in crossings if abs(x) < 9)
     edges = [-9.0, *kinks, 9.0]
     whole = sum(
-        quad(lambda z: (a + b * z).max() * norm.pdf(z), low, high)[0] for low, high in itertools.pairwise(edges)
+        quad(lambda z: (a + b * z).max() * norm.pdf(z), low, high, epsabs=1e-10, epsrel=1e-10)[0]
+        for low, high in itertools.pairwise(edges)
     )
     assert gain(a.tolist(), b.tolist()) == pytest.approx(whole - a.max(), abs=1e-7)
 
