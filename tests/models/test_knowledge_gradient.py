@@ -20,7 +20,8 @@ numbers = st.floats(-3, 3).map(lambda x: round(x, 2))
 
 
 def gain(levels, slopes):
-    return float(expected_maximum(torch.tensor([levels]).double(), torch.tensor([slopes]).double()))
+    lines = (torch.tensor([values], dtype=torch.float64) for values in (levels, slopes))
+    return float(expected_maximum(*lines))
 
 
 @settings(max_examples=40, deadline=None)
