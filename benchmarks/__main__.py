@@ -24,6 +24,11 @@ SCRIPTS = (
     "known_answer",
     "discovery",
     "pmo",
+    "learning",
+    "scattering",
+    "foam",
+    "foam_levels",
+    "foam_twin",
 )
 
 for script in SCRIPTS:
