@@ -118,12 +118,12 @@ class FittedEnsemble:
         own units. Laws stand under ``residuals``.
         """
         known = self.ensemble.location_scale
-        widening = known.widening.tolist() if isinstance(known, LocationScale) else [1.0] * len(self.outputs)
+        contrast = known.contrast.tolist() if isinstance(known, LocationScale) else [1.0] * len(self.outputs)
         told: dict[str, Any] = {
             name: {
                 "members": self.members if isinstance(known, LocationScale) else 0,
                 "features": self.conditions.width,
-                "noise_widening": widening[k],
+                "noise_contrast": contrast[k],
                 "labels": self.labels[k],
                 "offset": dict(zip(self.fidelities, self.offset[k].tolist(), strict=True)),
                 "scale": dict(zip(self.fidelities, self.scale[k].tolist(), strict=True)),

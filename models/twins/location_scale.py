@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from theoros.models.twins.left_out import LeftOut
 from theoros.models.twins.networks import Layers, Network, Size
 from theoros.models.twins.physics import Penalties
 from theoros.models.twins.training import Table, Training, descend
@@ -20,31 +20,36 @@ STRIDE = 3.0
 BETA = 0.5
 #: Hidden units of the network of variances: noise varies slowly, and a large network would learn each label's.
 NOISE_WIDTH = 16
-#: Squared errors count as no more than so many variances where the noise is read.
-FARTHEST = 16.0
-#: What the noise may be multiplied by, and labels from which on it is.
-WIDENINGS, LEAST_READ = (0.2, 5.0), 32
 
 
 class LocationScale(nn.Module):
     """M members' means and standard deviations of standardised outcomes at scaled conditions.
 
-    `widening` (m) is by how much the standard deviations had to be multiplied.
+    ``contrast * log_variance + level`` (m each) is the noise's log variance where the network says `log_variance`: one
+    and zero while it learns, and then what labels that members had not seen make of it (`LeftOut.noise`).
     """
 
-    widening: Tensor
+    contrast: Tensor
+    level: Tensor
 
     def __init__(self, members: int, conditions: int, outcomes: int, size: Size, generator: torch.Generator) -> None:
         super().__init__()
         self.members = members
         self.location = Network(members, conditions, 0, outcomes, size, generator)
         self.log_variance = Layers(members, (conditions, NOISE_WIDTH, outcomes), generator, silent=True)
-        self.register_buffer("widening", torch.ones(outcomes))
+        self.register_buffer("contrast", torch.ones(outcomes))
+        self.register_buffer("level", torch.zeros(outcomes))
 
     def forward(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Means and standard deviations ``M x b x m`` at ``M x b x d``."""
-        log_variance = (STRIDE * self.log_variance(conditions)).clamp_max(math.log(LARGEST))
-        return self.location(conditions), (log_variance.exp() + SMALLEST).sqrt() * self.widening
+        log_variance = (STRIDE * self.log_variance(conditions)).clamp(math.log(SMALLEST), math.log(LARGEST))
+        return self.location(conditions), (0.5 * (self.contrast * log_variance + self.level)).exp()
+
+    def left_out(self, table: Table) -> LeftOut:
+        """What members say of labels that they have not seen."""
+        with torch.no_grad():
+            means, stds = self(table.everywhere())
+        return LeftOut.of(means, 2 * stds.log(), table)
 
     def means(self, rows: Tensor) -> Tensor:
         """Means ``M x b x m`` at ``b x d``."""
@@ -81,54 +86,6 @@ class Ignorance(nn.Module):
         return mean, torch.full_like(mean, math.sqrt(SMALLEST))
 
 
-@dataclass(frozen=True, eq=False)
-class LeftOut:
-    """What members that are blind to a label say of it together: mean and variance, ``n x m``.
-
-    `spread` is the variance of all members' means, and `error` that of the blind ones' common mean by it. A label to
-    which no member is blind is answered by all.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    spread: Tensor
-    error: Tensor
-
-    @classmethod
-    def of(cls, model: LocationScale, table: Table) -> LeftOut:
-        """Ask the members."""
-        with torch.no_grad():
-            means, stds = model(table.everywhere())
-        asked = torch.where(table.blind.any(0), table.blind, True)[..., None].to(means)
-        count = asked.sum(0)
-        return cls(
-            (means * asked).sum(0) / count,
-            (stds.square() * asked).sum(0) / count,
-            means.var(0),
-            means.var(0) / count,
-        )
-
-    def residuals(self, table: Table) -> Tensor:
-        """Errors in units of their own standard deviation, ``n x m``; NaN where a label lacks an outcome."""
-        return (table.outcomes - self.mean) / (self.variance + self.error).sqrt()
-
-    def widening(self, table: Table) -> Tensor:
-        """By how much the noise's standard deviations are too small (m); one where there is too little to tell.
-
-        A mean that follows its labels too closely makes the noise look small, so it is read off labels that were not
-        seen. There the mean's own error must not pass for noise: only the half of the labels is read about which the
-        members agree best. (Agreement in units of the noise would favour labels whose noise is overestimated.)
-        """
-        squares = self.residuals(table).square().clamp_max(FARTHEST)
-        found = torch.ones(self.mean.shape[1])
-        for k in range(self.mean.shape[1]):
-            known = squares[:, k].isfinite() & table.blind.any(0)
-            if int(known.sum()) >= LEAST_READ:
-                doubt = self.spread[known, k]
-                found[k] = squares[known, k][doubt <= doubt.median()].mean().sqrt().clamp(*WIDENINGS)
-        return found.to(self.mean)
-
-
 def fit_location_scale(
     model: LocationScale,
     table: Table,
@@ -156,7 +113,7 @@ def fit_location_scale(
         return penalties.judged(held_out.mean(_ranked(mean, std, held_out.outcomes)))
 
     descend(model, loss, score, steps, training.rates[0], training.decay)
-    model.widening = LeftOut.of(model, table).widening(table)
+    model.contrast, model.level = model.left_out(table).noise(table)
 
 
 def _deviance(mean: Tensor, std: Tensor, outcomes: Tensor) -> Tensor:

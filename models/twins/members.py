@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.lessons import Lessons
-from theoros.models.twins.location_scale import Ignorance, LeftOut, LocationScale, fit_location_scale
+from theoros.models.twins.location_scale import Ignorance, LocationScale, fit_location_scale
 from theoros.models.twins.networks import Size
 from theoros.models.twins.normal_shape import NormalShape
 from theoros.models.twins.physics import Penalties, Situation
@@ -118,7 +118,7 @@ def _shaped(
     complete, m = table.outcomes.isfinite().all(1), table.outcomes.shape[1]
     if int(complete.sum()) < LEAST_SHAPED:
         return NormalShape(m)
-    residuals = LeftOut.of(model, table).residuals(table).clamp(-FARTHEST, FARTHEST)
+    residuals = model.left_out(table).residuals(table).clamp(-FARTHEST, FARTHEST)
     known = Table(table.conditions[complete], residuals[complete], table.blind[:, complete])
     shape = make(table.members, known.conditions.shape[1], m, size, generator)
     module = cast(nn.Module, shape).to(known.conditions.device)

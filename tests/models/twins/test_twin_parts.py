@@ -12,7 +12,8 @@ from theoros.models.twins.cgan import AdversarialShape, Critic
 from theoros.models.twins.conditional_flow import SplineShape
 from theoros.models.twins.cvae import LatentShape
 from theoros.models.twins.flow_matching import VelocityShape
-from theoros.models.twins.location_scale import LeftOut, LocationScale
+from theoros.models.twins.left_out import LeftOut
+from theoros.models.twins.location_scale import LocationScale
 from theoros.models.twins.networks import LENGTH, Layers, Size, Waves
 from theoros.models.twins.shape import energy_score, log_normal
 from theoros.models.twins.training import Table, Training, blind_to, descend
@@ -118,7 +119,7 @@ def test_the_energy_score_of_a_normal_forecast_is_the_closed_form():
     assert energy_score(draws, torch.zeros(1, 200, 1)).mean().item() == pytest.approx(expected, abs=0.005)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(16, 80), members=st.integers(1, 6), folds=st.integers(2, 8))
 def test_what_a_member_leaves_out_depends_on_the_candidate_alone(n, members, folds):
     some = candidates(n)
@@ -151,16 +152,53 @@ def overconfident(members, by):
     return model
 
 
-def test_noise_that_is_thought_too_small_is_widened():
+def test_noise_that_is_thought_too_small_is_mended():
     known = table(4_000)
-    model = overconfident(3, by=1.5)
-    assert LeftOut.of(model, known).widening(known).item() == pytest.approx(1.5, rel=0.05)
+    contrast, level = overconfident(3, by=1.5).left_out(known).noise(known)
+    assert contrast.item() == 0.0  # it has the same noise everywhere
+    assert math.exp(0.5 * level.item()) == pytest.approx(1.0, rel=0.05)
 
 
 def test_the_noise_is_read_off_labels_that_were_not_seen():
     known = table(4_000)
     unblind = Table(known.conditions, known.outcomes, torch.zeros_like(known.blind))
-    assert LeftOut.of(overconfident(3, by=1.5), unblind).widening(unblind).item() == 1.0
+    assert [value.item() for value in overconfident(3, by=1.5).left_out(unblind).noise(unblind)] == [1.0, 0.0]
+
+
+def left_out(n, ignorance, thought, noise, seed=0):
+    """What three members say of outcomes about zero: they are as wrong as they differ, by `ignorance` (n), and have the
+    log variances `thought` (n) where the outcomes' deviation is `noise` (n).
+    """
+    rng = np.random.default_rng(seed)
+    wrong = torch.from_numpy(ignorance * rng.standard_normal(n))[:, None]
+    outcomes = torch.from_numpy(noise * rng.standard_normal(n))[:, None]
+    logs = torch.from_numpy(np.broadcast_to(thought, n).copy())[None, :, None].expand(3, -1, -1)
+    known = Table(torch.zeros(n, 1), outcomes, torch.ones(3, n, dtype=torch.bool))
+    spread = torch.from_numpy(np.broadcast_to(ignorance, n) ** 2)[:, None]
+    return LeftOut(wrong, spread, logs, torch.ones(3, n, 1).double()), known
+
+
+def test_ignorance_is_not_taken_for_noise():
+    n = 2_000
+    ignorance = 3.0 * np.random.default_rng(1).random(n) ** 2
+    contrast, level = (value.item() for value in LeftOut.noise(*left_out(n, ignorance, np.log(ignorance**2 + 1), 1.0)))
+    assert contrast == 0.0
+    assert math.exp(0.5 * level) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_contrast_that_is_there_is_kept():
+    n = 2_000
+    thought = np.linspace(-4.0, 4.0, n)
+    contrast, level = (value.item() for value in LeftOut.noise(*left_out(n, 0.1, thought, 2 * np.exp(0.5 * thought))))
+    assert contrast == 1.0
+    assert level == pytest.approx(2 * math.log(2), abs=0.1)
+
+
+@pytest.mark.parametrize("n", [48, 200])
+def test_a_contrast_that_is_not_there_is_dropped(n):
+    thought = np.random.default_rng(2).normal(size=n)
+    dropped = [LeftOut.noise(*left_out(n, 0.5, thought, 1.0, seed))[0].item() == 0.0 for seed in range(20)]
+    assert sum(dropped) >= 17
 
 
 def test_a_batch_holds_only_what_a_member_may_see():
