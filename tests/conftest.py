@@ -16,7 +16,10 @@ from hypothesis import settings
 
 from theoros.oracles.cache_folder import CACHE
 
-settings.register_profile("long", max_examples=2000)  # pytest --hypothesis-profile=long
+# Nothing is gated on absolute time: the first example pays for imports and compilers, and machines are busy.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=2000)  # pytest --hypothesis-profile=long
+settings.load_profile("usual")
 
 # Every process of the tests gets one thread: cores are shared by workers, and oversubscription is slow.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -133,7 +133,7 @@ def test_an_unknown_task_is_refused():
         score("drd2", "C")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text("CNOScnFP()=#123[]+-H*.", max_size=14))
 def test_every_score_of_whatever_text_lies_between_nothing_and_one(text):
     for task in TASKS:

@@ -368,7 +368,6 @@ def test_the_store_is_its_model_whatever_happens_and_wherever_a_process_dies(url
         settings=settings(
             max_examples=settings.default.max_examples if long else EXAMPLES[backend],
             stateful_step_count=60 if long else 30,
-            deadline=None,
             derandomize=not long,
             database=None,
             suppress_health_check=list(HealthCheck),

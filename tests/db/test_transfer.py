@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from theoros.db import (
@@ -311,7 +311,6 @@ def float_tables(tmp_path_factory, new_postgres_database):
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
-@settings(deadline=None)  # two databases answer when they can
 def test_every_float_has_the_same_digest_on_both_back_ends(float_tables, numbers):
     results = set()
     for engine in float_tables:

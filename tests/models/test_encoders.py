@@ -35,7 +35,7 @@ def test_a_logarithmic_parameter_is_even_in_its_logarithm():
 
 
 @given(st.lists(st.floats(0, 1), min_size=6, max_size=6))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_point_of_the_cube_decodes_to_a_valid_candidate_whose_features_decode_to_it(unit):
     space = Parameters(
         a=Real(-3, 5),

@@ -101,7 +101,7 @@ def test_a_molecule_is_explained_by_its_properties(make_problem, molecule_librar
     assert dependences(Known(lambda x: 0.0), problem, "y") == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(a=st.floats(-3, 3), b=st.floats(-3, 3))
 def test_the_dependence_of_a_sum_is_its_own_term_up_to_a_constant(a, b):
     space = Parameters(x=Real(0, 1), y=Real(0, 1))

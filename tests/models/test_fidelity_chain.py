@@ -43,7 +43,7 @@ def somewhere(chain, seed):
     return chain.start() + 0.3 * np.random.default_rng(seed).normal(size=len(chain.start()))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), st.sampled_from(["rbf", "matern"]), st.integers(1, 3), st.sampled_from([-1, 0, 1]))
 def test_the_gradient_is_the_numerical_one(seed, family, levels, sign):
     chain = posterior(seed, family, levels, Warp(sign))
@@ -53,7 +53,7 @@ def test_the_gradient_is_the_numerical_one(seed, family, levels, sign):
     assert len(chain.bounds()) == len(theta)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 10**6), st.integers(2, 3))
 def test_so_is_that_over_the_blocks_of_a_fingerprint(seed, levels):
     rng, n = np.random.default_rng(seed), 10

@@ -46,7 +46,7 @@ def chemistry(most=9):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_children_are_valid_canonical_new_and_within_the_size_cap(seed):
     children = offspring(PARENTS, 15, SPACE, np.random.default_rng(seed))
     hashes = [child.hash for child in children]
@@ -61,7 +61,7 @@ def test_children_are_valid_canonical_new_and_within_the_size_cap(seed):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_operators_leave_their_parents_alone(seed):
     rng = np.random.default_rng(seed)
     first, second = graph("OCC1CCCO1"), graph("c1ccncc1C")
@@ -72,7 +72,7 @@ def test_operators_leave_their_parents_alone(seed):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_parent_breeds_the_same_children_however_often_it_was_bred_from(seed):
     fresh, used = (parent("OCC1CCCO1"), parent("c1ccncc1C")), (parent("OCC1CCCO1"), parent("c1ccncc1C"))
     rng = np.random.default_rng(1)

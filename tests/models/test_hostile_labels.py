@@ -54,7 +54,7 @@ def test_parameters(make_problem, name):
         deterministic=st.booleans(),
         maximize=st.booleans(),
     )
-    @settings(max_examples=EXAMPLES[name], deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=EXAMPLES[name], suppress_health_check=[HealthCheck.too_slow])
     def decides(seed, n, shape, damage, goal, deterministic, maximize):
         problem = make_problem(SPACE, goal=goal, maximize=maximize, deterministic=deterministic)
         dataset = labelled(seed, n, shape)
@@ -65,7 +65,7 @@ def test_parameters(make_problem, name):
 
 
 @given(seed=st.integers(0, 2**16), damage=st.sampled_from(KINDS), maximize=st.booleans())
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.too_slow])
 def test_molecules(make_problem, shelf, seed, damage, maximize):
     chosen = shelf.sample(12, np.random.default_rng(seed))
     values = np.random.default_rng(seed).standard_normal((12, 1))

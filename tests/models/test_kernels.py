@@ -48,7 +48,7 @@ def test_hashing_to_4096_columns_changes_few_similarities(smiles_candidates):
 
 
 @given(st.lists(st.lists(st.integers(0, 1), min_size=6, max_size=6), min_size=1, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_tanimoto_matrix_is_positive_semidefinite_with_unit_diagonal(rows):
     X = torch.tensor(rows, dtype=torch.float64)
     gram = TanimotoKernel()(X).to_dense()

@@ -24,7 +24,7 @@ def gain(levels, slopes):
     return float(expected_maximum(*lines))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(numbers, numbers), min_size=1, max_size=6))
 def test_the_expected_maximum_of_lines_is_their_integral(lines):
     a, b = np.array(lines).T

@@ -49,7 +49,7 @@ def test_what_is_like_no_label_is_believed_worse_than_all_of_them(make_problem, 
 
 
 @given(st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_neither_the_unit_nor_the_zero_of_the_objective_matters(fitted, smiles_candidates, scale, shift):
     problem, dataset, _ = fitted
     other = Dataset(dataset.points, dataset.outputs, scale * dataset.values + shift)

@@ -28,7 +28,7 @@ def canonical(smiles):
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_children_are_distinct_new_and_of_the_space(seed):
     breed = selfies_edits.breeder(SPACE, 0.6)
     made = children(PARENTS, 15, SPACE, breed, np.random.default_rng(seed))
@@ -43,14 +43,14 @@ def test_children_are_distinct_new_and_of_the_space(seed):
 
 
 @given(st.lists(st.sampled_from(KNOWN), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_tokens_are_strung_together_is_a_molecule_or_nothing(tokens):
     smiles = smiles_of(tokens)
     assert smiles is None or Chem.MolFromSmiles(smiles) is not None
 
 
 @given(st.sampled_from(SPACE.seeds()), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_molecule_is_the_same_from_whichever_atom_it_is_written(candidate, seed):
     tokens = selfies_edits.reordered(candidate.data["smiles"], np.random.default_rng(seed))
     assert canonical(smiles_of(tokens)) == canonical(candidate.data["smiles"])
@@ -62,7 +62,7 @@ def test_a_molecule_is_written_in_more_than_one_way():
 
 
 @given(st.lists(st.sampled_from(KNOWN), max_size=8), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_edits_change_the_length_by_no_more_than_their_number(tokens, seed):
     edits = int(np.random.default_rng(seed).geometric(0.5))
     after = selfies_edits.edited(tuple(tokens), KNOWN, np.random.default_rng(seed))
@@ -81,7 +81,7 @@ def test_what_single_edits_do():
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_cross_begins_like_one_parent_and_ends_like_the_other(seed):
     first, second = ("[C]",) * 4, ("[O]",) * 5
     child = selfies_edits.crossed(first, second, np.random.default_rng(seed))

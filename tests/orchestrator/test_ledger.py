@@ -59,7 +59,7 @@ async def act(gateway: Gateway, tokens: list[str], lost: list[str], what: str, a
             await gateway.fail(token, Make.failure(retry_after=0.0 if what == "retry" else None, cost=0.5))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(actions=st.lists(action, max_size=30))
 def test_whatever_happens_the_ledger_says_what_the_database_says(store, actions):
     name = f"campaign {next(_names)}"

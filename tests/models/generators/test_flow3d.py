@@ -123,7 +123,7 @@ def test_atoms_far_apart_have_no_bond_and_the_largest_part_is_the_molecule(lengt
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.floats(0.2, 3.0))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_the_coordinates_no_atom_exceeds_its_valence(atoms, lengths, seed, n, spread):
     rng = np.random.default_rng(seed)
     kinds = [atoms[i] for i in rng.integers(len(atoms), size=n)]

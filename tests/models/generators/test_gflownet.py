@@ -153,7 +153,7 @@ class TestEnvironment:
         assert ways["CCO"] == 4  # from either end, and from the middle in two orders
 
     @given(st.integers(0, 2**32 - 1))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_every_state_is_a_valid_molecule_within_the_limit(self, seed):
         env = shipped_environment()
         rng, growth = np.random.default_rng(seed), Growth()
@@ -166,7 +166,7 @@ class TestEnvironment:
         assert sorted(take_apart(env.smiles(growth)).fragments) == sorted(env.assembly(growth).fragments)
 
     @given(st.integers(0, 2**32 - 1))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_a_molecule_is_built_in_ways_that_lead_to_it(self, seed):
         env, rng = shipped_environment(), np.random.default_rng(seed)
         smiles = str(rng.choice(shipped_smiles()))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
@@ -49,7 +49,6 @@ def drawn(seed):
 
 class TestText:
     @given(st.sampled_from(shipped_smiles()), st.integers(0, 2**32 - 1))
-    @settings(deadline=None)
     def test_tokens_join_back_however_a_molecule_is_written(self, smiles, seed):
         for text in (smiles, *corpus.randomised(smiles, 2, seed)):
             assert "".join(corpus.tokens(text)) == text

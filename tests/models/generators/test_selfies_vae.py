@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Independent, Normal, kl_divergence
 
@@ -119,7 +119,6 @@ def test_a_space_without_starting_molecules_is_refused_with_advice():
 
 
 @given(st.lists(st.sampled_from(CORPUS), min_size=1, max_size=5))
-@settings(deadline=None)
 def test_numbers_are_read_back_as_the_tokens_that_were_written(molecules):
     alphabet = Alphabet.of(CORPUS)
     rows = alphabet.numbers(molecules)

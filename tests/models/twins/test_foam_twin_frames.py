@@ -96,7 +96,7 @@ def test_films_of_other_columns_are_refused():
 # -- what holds whatever the weights are ----------------------------------------------------------------------
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), interval=st.floats(0.001, 0.2))
 def test_no_gas_is_lost_and_no_bubble_is_born_with_any_weights(exact, seed, interval):
     start = exact.frames[0]
@@ -111,7 +111,7 @@ def test_no_gas_is_lost_and_no_bubble_is_born_with_any_weights(exact, seed, inte
     assert foam.time == pytest.approx(interval * start.mean_area)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10_000))
 def test_an_exact_frame_is_a_fixed_point_of_the_mover_with_any_weights(exact, seed):
     """Its steps are tiny beside those that it makes where vertices are one per cent of a bubble off their places."""
@@ -126,7 +126,7 @@ def test_an_exact_frame_is_a_fixed_point_of_the_mover_with_any_weights(exact, se
     assert largest[0][1] < 1e-5 * largest[1][1]
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10_000), angle=st.sampled_from([np.pi / 2, np.pi, -np.pi / 2]))
 def test_the_mover_turns_with_the_foam(exact, seed, angle):
     torch.manual_seed(seed)

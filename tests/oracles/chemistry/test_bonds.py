@@ -41,7 +41,7 @@ def test_a_broken_and_a_made_bond_are_named():
         check_bonds(acid.moved(positions), bonds_of("OC=O"), "PBE")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(stretch=st.floats(0.8, 2.5))
 def test_a_bond_breaks_once_stretched_beyond_two_fifths_over_its_radii(stretch):
     length = 2 * 0.66 * stretch  # oxygen's covalent radius is 0.66

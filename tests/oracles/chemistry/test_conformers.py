@@ -22,7 +22,7 @@ def torsion(system):
     return sign * np.degrees(np.arccos(first @ second / np.linalg.norm(first) / np.linalg.norm(second)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(energies=ENERGIES, temperature=st.floats(50, 2000), shift=st.floats(-1e4, 1e4))
 def test_boltzmann_weights_sum_to_one_rank_by_energy_and_know_no_zero(energies, temperature, shift):
     weights = boltzmann(energies, temperature)
@@ -36,7 +36,7 @@ def test_two_states_have_their_textbook_ratio():
     assert boltzmann([0.0, excited], 300) == pytest.approx([2 / 3, 1 / 3])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(energies=ENERGIES)
 def test_the_states_that_are_left_out_hold_no_more_than_is_negligible(energies):
     weights = boltzmann(energies, 300)

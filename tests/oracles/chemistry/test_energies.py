@@ -98,7 +98,7 @@ def test_gfn2_water_has_the_energy_of_the_xtb_program(level, water):
     assert XTBCalculation(water, level("gfn2")).energy() / HARTREE == pytest.approx(-5.0704, abs=5e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(stretch=st.floats(0.9, 1.6))
 def test_correlation_lowers_the_energy_of_hydrogen_at_every_distance(stretch):
     from theoros.oracles.chemistry.levels import Level

@@ -20,7 +20,7 @@ def bond_and_angle(system):
     return *lengths, np.degrees(np.arccos(a @ b / np.prod(lengths)))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(r=st.floats(0.5, 3.0), angle=st.floats(20.0, 179.0))
 def test_a_zmatrix_has_the_bonds_and_angle_that_it_says(r, angle):
     system = from_template(ZMATRIX, {"r": r, "angle": angle})

@@ -92,7 +92,7 @@ def test_an_unstable_solution_has_no_static_response():
         response.quadratic_forms(lambda x: -x, np.ones(3), np.eye(3), 1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 40), tolerance=st.sampled_from([1e-2, 1e-4, 1e-8]))
 def test_quadratic_forms_hold_their_tolerance(seed, n, tolerance):
     rng = np.random.default_rng(seed)

@@ -77,7 +77,7 @@ def test_no_small_move_that_keeps_the_areas_shortens_the_films(foam):
         assert lengths(aside).sum() - foam.pressures @ (areas - foam.areas) > energy
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_forces_and_torques_are_the_derivatives_of_the_lagrangian(seed):
     foam = shaken(seed)

@@ -31,7 +31,7 @@ def assert_sound(foam: Foam) -> None:
     assert all((own[topology.outline(bubble)].sum(axis=0) == 0).all() for bubble in range(n))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(foams)
 def test_a_voronoi_foam_has_2n_vertices_and_3n_films_and_tiles_the_torus(foam):
     assert_sound(foam)
@@ -41,7 +41,7 @@ def test_a_voronoi_foam_has_2n_vertices_and_3n_films_and_tiles_the_torus(foam):
     assert foam.areas.sum() == pytest.approx(1, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(foams, st.integers(0, 10_000))
 def test_areas_tile_the_torus_whatever_the_shape_of_the_films(foam, seed):
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def test_areas_tile_the_torus_whatever_the_shape_of_the_films(foam, seed):
     assert areas.sum() == pytest.approx(1, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(foams, st.data())
 def test_a_t1_lets_two_bubbles_part_and_two_others_meet(foam, data):
     film = data.draw(st.sampled_from([f for f in range(len(foam.edges)) if can_flip(foam.topology, f)]))
@@ -150,7 +150,7 @@ def test_series_and_formulas_of_an_arc_agree_where_they_meet():
     assert below == pytest.approx(above, rel=3e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-2.5, 2.5))
 def test_the_derivatives_of_an_arc_are_those_of_its_length_and_area(a):
     h = 1e-5

@@ -93,21 +93,21 @@ def test_a_detector_at_finite_distance_sees_the_impact_parameter_too():
 
 
 @given(ENERGIES, st.floats(0.001, 3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_attraction_mirrors_repulsion_far_away(e, b):
     repelled, attracted = (fly(Setup(radius=1e5), events(e, b, charge)).angle[0] for charge in (1, -1))
     assert attracted == pytest.approx(-repelled, abs=2e-6)
 
 
 @given(ENERGIES, IMPACTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_experiment_is_symmetric_about_the_beam(e, b):
     one, other = fly(Setup(), events(e, b)), fly(Setup(), events(e, -b))
     assert [one.x[0], one.y[0], one.time[0]] == pytest.approx([other.x[0], -other.y[0], other.time[0]], abs=1e-7)
 
 
 @given(st.floats(0.5, 5), st.floats(0.1, 10), st.floats(0.5, 20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_only_the_product_of_energy_and_impact_parameter_counts_for_the_angle(b, e, factor):
     """Far away; times do not collapse."""
     setup, one, other = Setup(radius=1e5), events(e * 14.4, b), events(e * 14.4 * factor, b / factor)
@@ -148,7 +148,7 @@ def test_a_strongly_screened_charge_is_passed_on_a_straight_line():
 
 
 @given(ENERGIES, st.floats(0.05, 3), st.floats(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_screening_keeps_energy_and_angular_momentum(e, b, kappa):
     setup, shot = Setup(), events(e, b, 1.0, kappa)
     flights = fly(setup, shot)

@@ -26,7 +26,7 @@ def test_all_writings_of_a_molecule_are_one_candidate(one, other):
     assert SPACE.candidate(one) == SPACE.candidate(other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(shipped_smiles()), st.integers(0, 2**31 - 1))
 def test_any_order_of_atoms_is_the_same_candidate(smiles, seed):
     molecule = Chem.MolFromSmiles(smiles)
