@@ -31,8 +31,7 @@ class DistributionDistance:
 
     In a batch, and beside pending points, a candidate counts for less the more its members differ as they do at one
     that is asked already: by one less the squared correlation of their mean answers. Where there are constraints it is
-    weighed by the probability that they hold. Scores carry the error of `draws` draws from each member, and only a twin
-    that draws alike at a point, whichever others are asked beside it, is scored alike.
+    weighed by the probability that they hold. Scores carry the error of `draws` draws from each member.
     """
 
     draws: int = 64

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from theoros.models.twins.ensemble import Twin
 from theoros.models.twins.networks import Network, Size
-from theoros.models.twins.shape import Shape, energy_score, normal, repeated
+from theoros.models.twins.shape import PointNoise, Shape, energy_score, normal, repeated
 
 #: Draws at each condition: in training, and where a residual is scored.
 TRAINED, ASKED = 4, 16
@@ -54,7 +54,7 @@ class AdversarialShape(nn.Module):
         draws = self.sample(repeated(conditions, ASKED), generator)
         return energy_score(draws.view(*conditions.shape[:2], ASKED, self.outcomes), residuals)
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """See `Shape.sample`: as many numbers again as there are outcomes let one draw choose among modes."""
         noise = normal((*conditions.shape[:2], 2 * self.outcomes), conditions, generator)
         learned: Tensor = self.generator(conditions, noise)

@@ -10,7 +10,7 @@ from zuko.transforms import MonotonicRQSTransform
 
 from theoros.models.twins.ensemble import Twin
 from theoros.models.twins.networks import Network, Size
-from theoros.models.twins.shape import Shape, log_normal, normal
+from theoros.models.twins.shape import PointNoise, Shape, log_normal, normal
 
 #: Bins of a spline, and the residual (in standard deviations) beyond which it is a straight line.
 BINS, BOUND = 8, 5.0
@@ -40,7 +40,7 @@ class SplineShape(nn.Module):
         """See `Shape.score`."""
         return -self.log_prob(conditions, residuals, generator)
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """See `Shape.sample`."""
         base = normal((*conditions.shape[:2], self.outcomes), conditions, generator)
         found = base[..., :0]

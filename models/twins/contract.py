@@ -29,7 +29,8 @@ class FittedTwin(FittedSurrogate, Protocol):
     def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
         """Draw `n` answers at each of `points` (p) from every member: ``members x n x p x outputs``, in their units.
 
-        The outputs of one draw belong together. The same seed gives the same draws.
+        The outputs of one draw belong together. The same seed gives the same draws; all twins but ``foam_twin``, whose
+        foams are rolled out together, draw alike at a point whichever others are asked beside it.
         """
         ...
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from theoros.models.twins.ensemble import Twin
 from theoros.models.twins.networks import Network, Size
-from theoros.models.twins.shape import Shape, log_normal, normal, repeated
+from theoros.models.twins.shape import PointNoise, Shape, log_normal, normal, repeated
 
 #: Latent draws of one residual: in training, where a member is judged, and where a likelihood is asked.
 TRAINED, JUDGED, ASKED = 8, 16, 64
@@ -47,7 +47,7 @@ class LatentShape(nn.Module):
         """See `Shape.score`."""
         return -self._bound(conditions, residuals, JUDGED, generator)
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """See `Shape.sample`."""
         z = normal((*conditions.shape[:2], self.latent), conditions, generator)
         mean, log_std = self._decoded(conditions, z)

@@ -18,6 +18,7 @@ from theoros.models.twins.conditions import Conditions
 from theoros.models.twins.lessons import Lessons
 from theoros.models.twins.location_scale import LocationScale
 from theoros.models.twins.members import Members
+from theoros.models.twins.shape import PointNoise
 from theoros.oracles.candidate import Candidate
 
 #: Rows of one member that networks see at once: bounds the memory of their hidden layers.
@@ -65,9 +66,9 @@ class FittedEnsemble:
     def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
         """See `FittedTwin.sample`."""
         drawn = np.empty((self.members, n, len(points), len(self.outputs)))
-        generator = torch.Generator().manual_seed(derived_seed(seed, "sample"))
         for rows, place, level in self._chunks(points, max(1, n)):
-            values = self.ensemble.draws(rows, n, generator).numpy().transpose(0, 2, 1, 3)
+            noise = PointNoise([derived_seed(seed, "sample", *_name(point)) for point in points[place]], n)
+            values = self.ensemble.draws(rows, n, noise).numpy().transpose(0, 2, 1, 3)
             drawn[:, :, place] = self.offset.T[level] + self.scale.T[level] * values
         return drawn
 
@@ -178,6 +179,10 @@ class FittedEnsemble:
             place = slice(start, start + step)
             rows = self.conditions.rows([point.candidate for point in points[place]], levels[place])
             yield torch.from_numpy(rows), place, levels[place]
+
+
+def _name(point: Point) -> tuple[str, str]:
+    return point.candidate.hash, point.fidelity
 
 
 def _violations(lessons: Lessons, ensemble: Members, seed: int) -> dict[str, Array]:

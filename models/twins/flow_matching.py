@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from theoros.models.twins.ensemble import Twin
 from theoros.models.twins.networks import Network, Size
-from theoros.models.twins.shape import Shape, log_normal, normal, repeated
+from theoros.models.twins.shape import PointNoise, Shape, log_normal, normal, repeated
 
 #: Runge-Kutta steps from noise to an outcome, and beginnings for each residual where it is scored.
 STEPS, BEGINNINGS = 12, 8
@@ -38,7 +38,7 @@ class VelocityShape(nn.Module):
         many = self._missed(repeated(conditions, BEGINNINGS), repeated(residuals, BEGINNINGS), generator)
         return many.view(*conditions.shape[:2], BEGINNINGS).mean(-1)
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """See `Shape.sample`: by the classical Runge-Kutta method."""
         x = normal((*conditions.shape[:2], self.outcomes), conditions, generator)
         h = 1 / STEPS

@@ -15,7 +15,7 @@ from theoros.models.twins.location_scale import Ignorance, LocationScale, fit_lo
 from theoros.models.twins.networks import Size
 from theoros.models.twins.normal_shape import NormalShape
 from theoros.models.twins.physics import Penalties, Situation
-from theoros.models.twins.shape import Shape
+from theoros.models.twins.shape import PointNoise, Shape
 from theoros.models.twins.training import Table, Training, descend
 
 M = TypeVar("M", bound=nn.Module)
@@ -48,7 +48,7 @@ class Members:
         mean: Tensor = self.location_scale(rows.expand(self.location_scale.members, -1, -1))[0]
         return mean
 
-    def draws(self, rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    def draws(self, rows: Tensor, n: int, generator: torch.Generator | PointNoise) -> Tensor:
         """`n` outcomes at each of the scaled conditions ``b x d``: ``M x b x n x m``."""
         conditions = rows.expand(self.location_scale.members, -1, -1)
         mean, std = self.location_scale(conditions)

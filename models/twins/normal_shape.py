@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from theoros.models.twins.shape import log_normal, normal
+from theoros.models.twins.shape import PointNoise, log_normal, normal
 
 
 class NormalShape(nn.Module):
@@ -27,7 +27,7 @@ class NormalShape(nn.Module):
         """See `Shape.score`."""
         return -log_normal(residuals)
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """See `Shape.sample`."""
         return normal((*conditions.shape[:2], self.outcomes), conditions, generator)
 

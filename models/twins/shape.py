@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +30,7 @@ class Shape(Protocol):
         """How badly each residual is foreseen, ``M x b``: lower is better, by a proper score of single draws."""
         ...
 
-    def sample(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+    def sample(self, conditions: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
         """One residual at each condition, ``M x b x m``, differentiable in the parameters."""
         ...
 
@@ -37,8 +39,27 @@ class Shape(Protocol):
         ...
 
 
-def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+class PointNoise:
+    """Standard normal numbers for `each` rows in a row of every point: a point's own follow from its seed alone.
+
+    So what is drawn at a point does not depend on which others are asked beside it.
+    """
+
+    def __init__(self, seeds: Sequence[int], each: int) -> None:
+        self._points = [np.random.default_rng(seed) for seed in seeds]
+        self._each = each
+
+    def normal(self, shape: tuple[int, ...]) -> Tensor:
+        """Numbers ``M x b x k`` for the b rows of all points, float64."""
+        members, _, width = shape
+        own = [point.standard_normal((members, self._each, width)) for point in self._points]
+        return torch.from_numpy(np.concatenate(own, axis=1))
+
+
+def normal(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | PointNoise) -> Tensor:
     """Standard normal numbers with the type and place of `like`, drawn on the CPU: the same on every device."""
+    if isinstance(generator, PointNoise):
+        return generator.normal(shape).to(like)
     return torch.randn(shape, generator=generator).to(like)
 
 

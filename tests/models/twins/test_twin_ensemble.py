@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from theoros.models import registry
-from theoros.models.checks import check_surrogate
+from theoros.models.checks import check_acquisition, check_surrogate
 from theoros.models.contract import Dataset, Point
 from theoros.models.twins.training import Training
 from theoros.oracles.candidate import Candidate
@@ -130,6 +130,20 @@ def test_a_fitted_twin_travels_between_processes(fitted):
     for model in fitted.values():
         other = pickle.loads(pickle.dumps(model))
         assert np.array_equal(other.sample(points([0.0]), 5, seed=3), model.sample(points([0.0]), 5, seed=3))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_at_a_point_do_not_depend_on_the_points_asked_beside_it(fitted, name):
+    together = fitted[name].sample(points([-1.0, 0.0, 0.5]), 4, seed=3)
+    assert np.allclose(fitted[name].sample(points([0.0]), 4, seed=3)[:, :, 0], together[:, :, 1])
+    assert not np.allclose(together[:, :, 0, 1] - 5, together[:, :, 1, 1], atol=0.1)  # the noise is each point's own
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_acquisition_that_draws_answers_keeps_its_laws_on_them(fitted, linear, line, name):
+    candidates = line.sample(12, np.random.default_rng(5))
+    acquisition = registry.acquisition("distribution_distance")
+    assert check_acquisition(acquisition, linear[0], fitted[name], linear[1], candidates) == []
 
 
 def test_two_fits_with_one_seed_draw_the_same_and_two_seeds_do_not(linear):
