@@ -84,13 +84,16 @@ class Twin(ABC):
         if len(labels.outcomes) < LEAST:
             return fitted
         try:
-            return replace(fitted, ensemble=self._trained(labels, lessons, seed, last))
+            apart = problem.space.kind == "parameters"  # nearly every molecule is somewhere beyond the others
+            return replace(fitted, ensemble=self._trained(labels, lessons, seed, last, apart))
         except (ArithmeticError, RuntimeError) as error:  # out of memory on a device is a RuntimeError
             usable = last is not None and last.outputs == problem.outputs and last.fidelities == problem.fidelities
             stand_in = last if last is not None and usable else fitted
             return replace(stand_in, n_labels=len(dataset), fell_back=True, message=f"training failed ({error})")
 
-    def _trained(self, labels: _Labels, lessons: Lessons | None, seed: int, last: FittedEnsemble | None) -> Members:
+    def _trained(
+        self, labels: _Labels, lessons: Lessons | None, seed: int, last: FittedEnsemble | None, apart: bool
+    ) -> Members:
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         table = Table(
             torch.from_numpy(labels.rows).float().to(device),
@@ -106,6 +109,7 @@ class Twin(ABC):
             lessons,
             seed=seed,
             start=start if isinstance(start, LocationScale) else None,
+            apart=apart,
         )
 
     def _lessons(self, problem: Problem, labels: _Labels, seed: int) -> Lessons | None:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from theoros.models.twins.beyond import Beyond
 from theoros.models.twins.left_out import LeftOut
 from theoros.models.twins.networks import Layers, Network, Size
 from theoros.models.twins.physics import Penalties
@@ -26,7 +27,8 @@ class LocationScale(nn.Module):
     """M members' means and standard deviations of standardised outcomes at scaled conditions.
 
     ``contrast * log_variance + level`` (m each) is the noise's log variance where the network says `log_variance`: one
-    and zero while it learns, and then what labels that members had not seen make of it (`LeftOut.noise`).
+    and zero while it learns, and then what labels that members had not seen make of it (`LeftOut.noise`). Members that
+    have learned are told apart `beyond` the labels.
     """
 
     contrast: Tensor
@@ -39,11 +41,15 @@ class LocationScale(nn.Module):
         self.log_variance = Layers(members, (conditions, NOISE_WIDTH, outcomes), generator, silent=True)
         self.register_buffer("contrast", torch.ones(outcomes))
         self.register_buffer("level", torch.zeros(outcomes))
+        self.beyond: Beyond | None = None
 
     def forward(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Means and standard deviations ``M x b x m`` at ``M x b x d``."""
         log_variance = (STRIDE * self.log_variance(conditions)).clamp(math.log(SMALLEST), math.log(LARGEST))
-        return self.location(conditions), (0.5 * (self.contrast * log_variance + self.level)).exp()
+        mean = self.location(conditions)
+        if self.beyond is not None:
+            mean = mean + self.beyond(conditions)
+        return mean, (0.5 * (self.contrast * log_variance + self.level)).exp()
 
     def left_out(self, table: Table) -> LeftOut:
         """What members say of labels that they have not seen."""
@@ -53,7 +59,7 @@ class LocationScale(nn.Module):
 
     def means(self, rows: Tensor) -> Tensor:
         """Means ``M x b x m`` at ``b x d``."""
-        mean: Tensor = self.location(rows.expand(self.members, -1, -1))
+        mean: Tensor = self(rows.expand(self.members, -1, -1))[0]
         return mean
 
     def begin_with(self, other: LocationScale) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from theoros.models.sampling import derived_seed
+from theoros.models.twins.beyond import Beyond
 from theoros.models.twins.lessons import Lessons
 from theoros.models.twins.location_scale import Ignorance, LocationScale, fit_location_scale
 from theoros.models.twins.networks import Size
@@ -71,10 +72,12 @@ def train_members(
     *,
     seed: int,
     start: LocationScale | None = None,
+    apart: bool = False,
 ) -> Members:
     """Train on `table`; `sizes` are those of the networks of means and of shapes.
 
-    `start` are means and standard deviations to begin with. Raises ArithmeticError when nothing finite is found.
+    `start` are means and standard deviations to begin with. With `apart`, members are told apart beyond the labels.
+    Raises ArithmeticError when nothing finite is found.
     """
     d, m = table.conditions.shape[1], table.outcomes.shape[1]
     generator = torch.Generator().manual_seed(derived_seed(seed, "location"))
@@ -86,6 +89,9 @@ def train_members(
     generator.manual_seed(derived_seed(seed, "shape"))
     shape = _shaped(model, table, make, training, sizes[1], lessons, generator)
     stretch = _stretch(shape, table, generator)
+    if apart:
+        generator.manual_seed(derived_seed(seed, "beyond"))
+        model.beyond = Beyond(table.members, m, table.conditions.cpu(), generator)
     return Members(_settled(model), cast(Shape, _settled(cast(nn.Module, shape))), stretch)
 
 

@@ -126,6 +126,12 @@ def test_paths_have_the_moments_that_are_predicted(fitted):
         fitted["cvae"].paths("q", "truth", 1, seed=0)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_extrapolation_is_known_to_be_one(fitted, name):
+    taught, beyond = (fitted[name].predict(points(x)).std for x in (np.linspace(-2, 1, 20), np.array([3.0, 4.0])))
+    assert (beyond.min(0) > 3 * taught.max(0)).all()
+
+
 def test_a_fitted_twin_travels_between_processes(fitted):
     for model in fitted.values():
         other = pickle.loads(pickle.dumps(model))

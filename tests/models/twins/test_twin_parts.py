@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from theoros.models.twins.beyond import Beyond
 from theoros.models.twins.cgan import AdversarialShape, Critic
 from theoros.models.twins.conditional_flow import SplineShape
 from theoros.models.twins.cvae import LatentShape
@@ -199,6 +200,25 @@ def test_a_contrast_that_is_not_there_is_dropped(n):
     thought = np.random.default_rng(2).normal(size=n)
     dropped = [LeftOut.noise(*left_out(n, 0.5, thought, 1.0, seed))[0].item() == 0.0 for seed in range(20)]
     assert sum(dropped) >= 17
+
+
+@settings(max_examples=20)
+@given(x=st.floats(-3, 3), y=st.floats(-3, 3))
+def test_members_are_told_apart_beyond_the_labels_and_only_there(x, y):
+    labels = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (101, 2)))
+    apart = Beyond(4, 1, labels, seeded()).double()
+    added = apart(torch.tensor([[x, y]]).double().expand(4, -1, -1))
+    inside = max(abs(x), abs(y)) < 1
+    assert bool((added == 0).all()) == inside or 1 <= max(abs(x), abs(y)) < 1.05  # the gap at either end is about 0.02
+
+
+def test_what_is_added_beyond_the_labels_begins_small_and_grows_to_the_deviation_of_a_difference():
+    apart = Beyond(400, 1, torch.linspace(-1, 1, 101)[:, None], seeded()).double()
+    out = torch.tensor([1.02, 1.1, 1.5, 40.0]).double()[:, None]
+    spread = apart(out.expand(400, -1, -1))[..., 0].std(0)
+    assert spread[0] < 0.01
+    assert bool((spread.diff() > 0).all())
+    assert spread[-1].item() == pytest.approx(math.sqrt(2), rel=0.15)
 
 
 def test_a_batch_holds_only_what_a_member_may_see():
