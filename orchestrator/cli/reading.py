@@ -8,18 +8,19 @@ import typer
 
 from theoros.orchestrator.cli.options import DEFAULT_DATABASE, DEFAULT_RESULTS, Database, Name, Results
 
+Names = Annotated[list[str] | None, typer.Argument(help="Campaigns. Default: all of the database.")]
 Number = Annotated[int, typer.Option("--number", "-n", min=1, help="How many to show.")]
 
 
-def status(database: Database = DEFAULT_DATABASE) -> None:
-    """All campaigns: evaluations, cost, failures; who works now, rates, age of the queue, seconds per decision."""
+def status(names: Names = None, database: Database = DEFAULT_DATABASE) -> None:
+    """Campaigns: evaluations, cost, failures; who works now, rates, age of the queue, seconds per decision."""
     from theoros.db import Store
     from theoros.orchestrator.report.console import plain_console
     from theoros.orchestrator.report.final import print_rows
     from theoros.orchestrator.report.status import DONE, NOW, status_rows
 
     with Store(database, read_only=True, create=False) as store:
-        rows, console = status_rows(store), plain_console()
+        rows, console = status_rows(store, names or ()), plain_console()
         print_rows(console, rows, DONE, f"Campaigns in {store.safe_url}")
         print_rows(console, rows, NOW, "How they are doing")
 

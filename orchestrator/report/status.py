@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -42,10 +43,10 @@ def status_table(store: Store) -> pd.DataFrame:
     return table
 
 
-def status_rows(store: Store) -> list[dict[str, object]]:
-    """The rows of `status_table`."""
+def status_rows(store: Store, names: Sequence[str] = ()) -> list[dict[str, object]]:
+    """The rows of `status_table`, or those of the campaigns that are named; raises as `Store.campaign` does."""
     rows: list[dict[str, object]] = []
-    for record in store.campaigns():
+    for record in [store.campaign(name) for name in names] if names else store.campaigns():
         card = scorecard(store, record.name)
         progress, pulse = store.progress(record.name, card.cost_table), overview.pulse(store, record.name)
         rows.append(

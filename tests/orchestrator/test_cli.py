@@ -45,6 +45,7 @@ def test_top_shows_the_best_with_what_was_predicted(run):
 
 def test_status_and_show_tell_the_state(run):
     assert "12 done" in run("status")
+    assert "12 done" in run("status", "bench")
     text = run("show", "bench")
     assert "full: 12 done" in text
     assert "model: error" in text
@@ -71,6 +72,7 @@ def test_plot_and_export_write_files(run, folder):
 
 def test_a_name_that_is_not_there_is_answered_with_the_nearest(run):
     assert "'bench'" in run("top", "bnech", code=2)
+    assert "'bench'" in run("status", "bench", "bnech", code=2)
 
 
 def test_stopping_what_does_not_run_says_so(run):
