@@ -122,7 +122,7 @@ def draws_of(model: FittedSurrogate, points: Sequence[Point], n: int, seed: int)
     return np.asarray(centres + noise * rng.standard_normal((members, n // members, *mean.shape)))
 
 
-def scores(model: FittedSurrogate, exam: Exam, seed: int) -> dict[str, float]:
+def scores(model: FittedSurrogate, exam: Exam, seed: int) -> dict[str, float | str]:
     """How a model stands at the test events: all of them, bin by bin, and what goes back apart."""
     samples = draws_of(model, exam.points, DRAWS, derived_seed(seed, "exam"))
     drawn = pooled(samples)
@@ -132,12 +132,13 @@ def scores(model: FittedSurrogate, exam: Exam, seed: int) -> dict[str, float]:
         NOISE / math.sqrt(math.pi)
     ) + 1  # p x 3: the chance of the noise cancels
     pits = np.stack([pit(drawn, seen) for seen in exam.observed])
+    bins = coverage_in_bins(pits, exam)
     wrong, back = directions(samples, exam), np.degrees(np.abs(exam.polar)) > BACK
     found = {
         "crps_ratio": relative.mean(),
         **{f"ratio_{output}": relative[:, i].mean() for i, output in enumerate(OUTPUTS)},
         **{f"coverage_{100 * level:.0f}": central_coverage(pits, level) for level in LEVELS},
-        **worst_bins(pits, exam),
+        **worst_bins(bins),
         "noise_position": noise_ratio(samples, NOISE)[:2].mean(),
         "noise_delay": noise_ratio(samples, NOISE)[2],
         "direction": math.sqrt(np.mean(wrong**2)),
@@ -146,7 +147,8 @@ def scores(model: FittedSurrogate, exam: Exam, seed: int) -> dict[str, float]:
         "back_direction": math.sqrt(np.mean(wrong[back] ** 2)),
         "back_coverage_90": central_coverage(pits[:, back], 0.9),
     }
-    return {name: round(float(value), 4) for name, value in found.items()}
+    told: dict[str, float | str] = {name: round(float(value), 4) for name, value in found.items()}
+    return told | {"bins_90": " ".join(f"{share:.3f}" for share in bins[:, LEVELS.index(0.9)])}
 
 
 def directions(samples: Array, exam: Exam) -> Array:
@@ -156,18 +158,23 @@ def directions(samples: Array, exam: Exam) -> Array:
     return np.asarray((wrong + np.pi) % (2 * np.pi) - np.pi)
 
 
-def worst_bins(pits: Array, exam: Exam) -> dict[str, float]:
-    """For each level how far, in the worst bin of energy or impact parameter and output, the coverage is off."""
-    off = dict.fromkeys((f"worst_{100 * level:.0f}" for level in LEVELS), 0.0)
+def coverage_in_bins(pits: Array, exam: Exam) -> Array:
+    """The coverage of central intervals in every bin of energy, then of impact parameter, each for x, y and delay:
+    ``bins x levels``.
+    """
     inputs = ((np.log10(exam.shot.energy), ENERGY_EDGES), (np.abs(exam.shot.impact_parameter), IMPACT_EDGES))
+    found = []
     for values, edges in inputs:
-        repeated = np.tile(values, len(pits))
+        repeated = np.clip(np.tile(values, len(pits)), edges[0], edges[-1])
         for i in range(len(OUTPUTS)):
-            for found in coverage_by_bin(pits[..., i].ravel(), np.clip(repeated, edges[0], edges[-1]), edges):
-                for level, share in zip(found.levels, found.coverage, strict=True):
-                    name = f"worst_{100 * level:.0f}"
-                    off[name] = max(off[name], abs(share - level))
-    return off
+            found += [one.coverage for one in coverage_by_bin(pits[..., i].ravel(), repeated, edges)]
+    return np.array(found)
+
+
+def worst_bins(bins: Array) -> dict[str, float]:
+    """For each level how far the coverage is off in the worst bin."""
+    off = np.abs(bins - np.array(LEVELS)).max(0)
+    return {f"worst_{100 * level:.0f}": float(value) for level, value in zip(LEVELS, off, strict=True)}
 
 
 def collapse(model: FittedSurrogate, oracle: ScatteringOracle, seed: int) -> float:
