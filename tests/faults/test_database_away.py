@@ -98,7 +98,8 @@ def test_every_answer_is_stored_and_none_twice_while_the_server_comes_and_goes(s
     assert [float(label.values["y"]) for label in store.label_records("reactor")] == list(range(150))
     attempts = store.attempts("reactor")
     assert attempts["state"].tolist() == ["done"] * 150, "no claim was left behind, none was made twice"
-    assert len(store.events("reactor", 1000, kinds=["database_away"])) == len([n for n in notices if "back" in n])
+    events = store.events("reactor", 1000, kinds=["database_away"])
+    assert 0 < len(events) <= len([n for n in notices if "back" in n]), "it may be away again where it is to be noted"
 
 
 class Broken:
