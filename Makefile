@@ -20,7 +20,7 @@ water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 	$(BIN)/theoros run campaigns/water/campaign.yaml --database demo.db --fresh
 
 # What only computes runs on all cores; what starts clusters, servers and campaigns runs one after another.
-COMPUTING := tests/benchmarks tests/models tests/oracles
+COMPUTING := tests/benchmarks tests/db tests/models tests/oracles
 test: $(INSTALLED)
 	$(BIN)/pytest -n auto $(COMPUTING)
 	$(BIN)/pytest $(COMPUTING:%=--ignore=%)
