@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,11 +70,7 @@ def insert_labels(connection: Connection, accepted: Sequence[Accepted]) -> list[
     ]
     made = insert(Label).values(created_at=now()).returning(Label.id, sort_by_parameter_order=True)
     ids = list(connection.execute(made, rows).scalars())
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    for key, size in sorted({kept for item in accepted for kept in item.stored.values()}):
-        connection.execute(
-            dialect.insert(Artifact).values(digest=key, size=size, media_type=NPY).on_conflict_do_nothing()
-        )
+    name_artifacts(connection, [kept for item in accepted for kept in item.stored.values()])
     outputs: list[dict[str, Any]] = []
     values: list[dict[str, Any]] = []
     for label_id, item in zip(ids, accepted, strict=True):
@@ -90,6 +86,15 @@ def insert_labels(connection: Connection, accepted: Sequence[Accepted]) -> list[
     if values:
         connection.execute(insert(LabelValue), values)
     return ids
+
+
+def name_artifacts(connection: Connection, stored: Iterable[tuple[str, int]]) -> None:
+    """Note arrays that the artifact store holds, by digest and size; those that are known stay as they are."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for key, size in sorted(set(stored)):
+        connection.execute(
+            dialect.insert(Artifact).values(digest=key, size=size, media_type=NPY).on_conflict_do_nothing()
+        )
 
 
 def records(

@@ -8,21 +8,34 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select
 
+from theoros.db.artifacts import ArtifactStore
 from theoros.db.chunks import chunks
 from theoros.db.clock import now
 from theoros.db.errors import DuplicateModelVersion
+from theoros.db.labels import Stored, name_artifacts
+from theoros.db.outputs import StoredArray
 from theoros.db.records import CheckRecord, ModelVersionRecord, PredictionRecord, ScoreRecord
 from theoros.db.schema import Decision, DecisionPrediction, Evaluation, ModelCheck, ModelScore, ModelVersion
 
+#: The key of the column `hyperparameters` under which a version's arrays are named: ``{name: {digest, shape}}``.
+ARRAYS = "arrays"
 
-def add(connection: Connection, campaign_id: int, record: ModelVersionRecord) -> int:
-    """Append a model version with its scores and checks; returns its row's id."""
+
+def store_arrays(record: ModelVersionRecord, artifacts: ArtifactStore) -> Stored:
+    """Put a version's arrays into the artifact store, before the transaction that names them."""
+    return {name: artifacts.put_array(array.read()) for name, array in record.arrays.items()}
+
+
+def add(connection: Connection, campaign_id: int, record: ModelVersionRecord, stored: Stored) -> int:
+    """Append a model version with its scores and checks; returns its row's id. `stored` are its arrays."""
     mine = (ModelVersion.campaign_id == campaign_id, ModelVersion.number == record.number)
     if connection.execute(select(ModelVersion.id).where(*mine)).first():
         raise DuplicateModelVersion(
             f"The campaign has a model version {record.number} already. Versions are never overwritten. "
             "Number the next one after the last of Store.model_versions()."
         )
+    name_artifacts(connection, stored.values())
+    kept = {name: {"digest": stored[name][0], "shape": list(array.shape)} for name, array in record.arrays.items()}
     version_id = connection.execute(
         insert(ModelVersion)
         .values(
@@ -34,7 +47,7 @@ def add(connection: Connection, campaign_id: int, record: ModelVersionRecord) ->
             fit_seconds=record.fit_seconds,
             fell_back=record.fell_back,
             message=record.message,
-            hyperparameters=dict(record.hyperparameters),
+            hyperparameters=dict(record.hyperparameters) | ({ARRAYS: kept} if kept else {}),
             created_at=now(),
         )
         .returning(ModelVersion.id)
@@ -71,7 +84,7 @@ def add(connection: Connection, campaign_id: int, record: ModelVersionRecord) ->
     return version_id
 
 
-def versions(connection: Connection, campaign_id: int) -> list[ModelVersionRecord]:
+def versions(connection: Connection, campaign_id: int, artifacts: ArtifactStore) -> list[ModelVersionRecord]:
     """The campaign's model versions, the first first."""
     scores: dict[int, list[ScoreRecord]] = {}
     mine = select(ModelVersion.id).where(ModelVersion.campaign_id == campaign_id)
@@ -101,11 +114,12 @@ def versions(connection: Connection, campaign_id: int) -> list[ModelVersionRecor
         )
     query = _version_query().where(ModelVersion.campaign_id == campaign_id).order_by(ModelVersion.number)
     return [
-        _version(row, tuple(scores.get(row.id, ())), tuple(checks.get(row.id, ()))) for row in connection.execute(query)
+        _version(row, tuple(scores.get(row.id, ())), tuple(checks.get(row.id, ())), artifacts)
+        for row in connection.execute(query)
     ]
 
 
-def last(connection: Connection, campaign_id: int) -> ModelVersionRecord | None:
+def last(connection: Connection, campaign_id: int, artifacts: ArtifactStore) -> ModelVersionRecord | None:
     """The campaign's last model version with its scores, without its checks; None before the first."""
     query = _version_query().where(ModelVersion.campaign_id == campaign_id)
     row = connection.execute(query.order_by(ModelVersion.number.desc()).limit(1)).one_or_none()
@@ -116,7 +130,8 @@ def last(connection: Connection, campaign_id: int) -> ModelVersionRecord | None:
         .where(ModelScore.model_version_id == row.id)
         .order_by(ModelScore.output, ModelScore.metric)
     )
-    return _version(row, tuple(ScoreRecord(s.output, s.metric, _number(s.value), s.n) for s in scores), ())
+    told = tuple(ScoreRecord(s.output, s.metric, _number(s.value), s.n) for s in scores)
+    return _version(row, told, (), artifacts)
 
 
 def predictions(
@@ -155,7 +170,14 @@ def _version_query() -> Select[Any]:
     )
 
 
-def _version(row: Row[Any], scores: tuple[ScoreRecord, ...], checks: tuple[CheckRecord, ...]) -> ModelVersionRecord:
+def _version(
+    row: Row[Any], scores: tuple[ScoreRecord, ...], checks: tuple[CheckRecord, ...], artifacts: ArtifactStore
+) -> ModelVersionRecord:
+    told = dict(row.hyperparameters)
+    arrays = {
+        name: StoredArray(artifacts.url, kept["digest"], tuple(kept["shape"]))
+        for name, kept in told.pop(ARRAYS, {}).items()
+    }
     return ModelVersionRecord(
         number=row.number,
         surrogate=row.surrogate,
@@ -164,9 +186,10 @@ def _version(row: Row[Any], scores: tuple[ScoreRecord, ...], checks: tuple[Check
         fit_seconds=row.fit_seconds,
         fell_back=row.fell_back,
         message=row.message,
-        hyperparameters=row.hyperparameters,
+        hyperparameters=told,
         scores=scores,
         checks=checks,
+        arrays=arrays,
     )
 
 

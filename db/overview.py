@@ -34,4 +34,4 @@ def pulse(store: Store, campaign: str) -> Pulse:
 def last_model(store: Store, campaign: str) -> ModelVersionRecord | None:
     """The campaign's last model version with its scores, without its checks; None before the first."""
     with store.reading() as connection:
-        return model_log.last(connection, campaigns.identify(connection, campaign))
+        return model_log.last(connection, campaigns.identify(connection, campaign), store.artifacts)

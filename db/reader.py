@@ -101,7 +101,7 @@ class Reader(Tables):
     def model_versions(self, name: str) -> list[ModelVersionRecord]:
         """The campaign's model versions, the first first."""
         with self.reading() as connection:
-            return model_log.versions(connection, campaigns.identify(connection, name))
+            return model_log.versions(connection, campaigns.identify(connection, name), self.artifacts)
 
     def cards(self, name: str, kind: str | None = None) -> list[KeptCard]:
         """The campaign's cards (of one kind), the oldest first."""

@@ -200,7 +200,7 @@ class CheckRecord:
 
 @dataclass(frozen=True)
 class ModelVersionRecord:
-    """A model version on its way in. `number` counts from 1 within the campaign."""
+    """A model version. `number` counts from 1 within the campaign; `arrays` are what the model made, for pictures."""
 
     number: int
     surrogate: str
@@ -212,6 +212,7 @@ class ModelVersionRecord:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     scores: Sequence[ScoreRecord] = ()
     checks: Sequence[CheckRecord] = ()
+    arrays: Mapping[str, HeldArray | StoredArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -300,8 +300,11 @@ class Store(Reader):
     # ------------------------------------------------------------------------------- model versions, for people
 
     def add_model_version(self, name: str, record: ModelVersionRecord, *, owner: str | None = None) -> int:
-        """Append a model version with its scores and checks; returns its row's id."""
-        return self._write(lambda c: model_log.add(c, self._owned(c, name, owner), record))
+        """Append a model version with its scores, checks and arrays; returns its row's id."""
+        if self.read_only:
+            raise self._refusal()
+        stored = model_log.store_arrays(record, self.artifacts)
+        return self._write(lambda c: model_log.add(c, self._owned(c, name, owner), record, stored))
 
     def add_card(self, name: str, record: CardRecord) -> int:
         """Append a diagnostic of the campaign's model; it changes nothing else, so anybody may. Returns its id."""

@@ -28,6 +28,7 @@ from theoros.db.records import (
     LabelRecord,
     ModelVersionRecord,
 )
+from theoros.models.twins.unseen import DRAWN
 from theoros.orchestrator.ledger import Ledger
 
 P = ParamSpec("P")
@@ -275,9 +276,11 @@ class Gateway:
         """The campaign's own row, as it is now."""
         return await self._call(self.store.campaign, self.campaign)
 
-    async def earlier_models(self) -> tuple[list[tuple[int, str, float, float, float]], int, Mapping[str, Any]]:
-        """Earlier sessions' checks as (sequence, output, mean, std, observed), and the last model version's number and
-        hyperparameters.
+    async def earlier_models(
+        self,
+    ) -> tuple[list[tuple[int, str, float, float, float]], int, Mapping[str, Any], list[Mapping[str, Any]]]:
+        """Earlier sessions' checks as (sequence, output, mean, std, observed), the last model version's number and
+        hyperparameters, and the records of what all versions' predecessors drew (`theoros.models.twins.unseen`).
         """
         versions = await self._call(self.store.model_versions, self.campaign)
         labels = {label.label_id: label.sequence for label in await self._call(self.store.label_records, self.campaign)}
@@ -287,7 +290,9 @@ class Gateway:
             for check in version.checks
             if check.label_id in labels
         ]
-        return checks, versions[-1].number if versions else 0, versions[-1].hyperparameters if versions else {}
+        drawn = [version.hyperparameters[DRAWN] for version in versions if DRAWN in version.hyperparameters]
+        number, told = (versions[-1].number, versions[-1].hyperparameters) if versions else (0, {})
+        return checks, number, told, drawn
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

@@ -173,7 +173,7 @@ async def _work(
 
     plan, n_slots = session.plan, session.n_slots
     await gateway.open(plan.cost_table, plan.problem.target)
-    checks, version, hyperparameters = await gateway.earlier_models()
+    checks, version, hyperparameters, drawn = await gateway.earlier_models()
     widening = Widening.recorded(hyperparameters.get(WIDENING))
     trainer = SupervisedModelWorker(plan.models, plan.spec.workers.trainer, MODEL_DEADLINE)
     decider = SupervisedModelWorker(plan.models, plan.spec.workers.decider, MODEL_DEADLINE)
@@ -182,7 +182,7 @@ async def _work(
     companions += [companion(bus, gateway, plan) for companion in session.companions]
     agents: list[Agent] = [
         dispatcher,
-        Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version, widening),
+        Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version, widening, drawn),
         Proposer(bus, gateway, plan, decider),
         Selector(bus, gateway, plan, decider, n_slots),
         Pruner(bus, gateway, plan, decider),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -50,13 +50,21 @@ class ModelWorker:
         registry.acquisition(plan.acquisition)
 
     def train(
-        self, news: News[Labelled], last: int | None, seed: int, previous: Held | None, widening: Widening
+        self,
+        news: News[Labelled],
+        last: int | None,
+        seed: int,
+        previous: Held | None,
+        widening: Widening,
+        drawn: Sequence[Mapping[str, Any]],
     ) -> tuple[Belief, FitReport]:
         """Fit to all labels of evaluations up to number `last`; see `theoros.workers.modelling.train`."""
         self._labels.learn(news)
         dataset, sequences = self._labels.dataset(last)
         belief = self._fetch(previous)
-        return modelling.train(self._plan, dataset, sequences, seed=seed, previous=belief, widening=widening)
+        return modelling.train(
+            self._plan, dataset, sequences, seed=seed, previous=belief, widening=widening, drawn=drawn
+        )
 
     def propose(
         self, news: News[Ask], belief: Held | None, pending: Sequence[Point], n: int, seed: int
@@ -152,13 +160,16 @@ class SupervisedModelWorker:
         seed: int,
         previous: Held | None,
         widening: Widening,
+        drawn: Sequence[Mapping[str, Any]],
     ) -> tuple[Held, FitReport]:
         """Train; returns where the belief is held, in the object store, and the report.
 
-        `labels` is the whole log of them, of which the worker is sent what it does not have. `widening` counts
-        where there is no `previous` belief, which has its own.
+        `labels` is the whole log of them, of which the worker is sent what it does not have. `widening` and
+        `drawn` count where there is no `previous` belief, which has its own.
         """
-        trained: tuple[Held, FitReport] = await self._call("train", labels, last, seed, previous, widening, returns=2)
+        trained: tuple[Held, FitReport] = await self._call(
+            "train", labels, last, seed, previous, widening, drawn, returns=2
+        )
         return trained
 
     async def propose(self, asked: Sequence[Ask], *arguments: Any) -> list[Proposal]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from theoros.models.agreement import dropped
 from theoros.models.contest import Contest, held
-from theoros.models.contract import Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
+from theoros.models.contract import Array, Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
-from theoros.models.twins.unseen import DRAWN, Unseen
+from theoros.models.twins.unseen import DRAWN, PICTURED, Score
 from theoros.models.widening import Widening
 from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
+
+if TYPE_CHECKING:  # they need torch, which not all that read a `FitReport` have to load
+    from theoros.models.twins.unseen_events import Events
+    from theoros.models.twins.unseen_exam import Exam
 
 #: The key of a model version's hyperparameters under which the contest of its surrogate stands, beside the outputs.
 CONTEST = "contest"
@@ -48,6 +52,7 @@ class Belief:
     """A fitted surrogate with the labels that it has seen; `sequences` are their evaluations' numbers.
 
     `contest` says why it is this surrogate, None where it was named; `widening` how wide its predictions are told.
+    `events` are the latest that were drawn before they came, where surrogates are twins.
     """
 
     model: FittedSurrogate
@@ -55,6 +60,7 @@ class Belief:
     sequences: frozenset[int]
     contest: Contest | None = None
     widening: Widening = field(default_factory=Widening)
+    events: Events | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ class Check:
 class FitReport:
     """What is told of a fit without the model itself: light enough for a process that never imports torch.
 
-    `dropped` are the levels that are no longer asked, and why (`theoros.models.agreement`).
+    `dropped` are the levels that are no longer asked, and why (`theoros.models.agreement`). `scores` are those of
+    what a twin drew, and `arrays` what it made of one label that it had not seen (`theoros.models.twins.unseen_exam`).
     """
 
     surrogate: str
@@ -84,6 +91,8 @@ class FitReport:
     checks: tuple[Check, ...]
     seconds: float
     dropped: Mapping[str, str] = field(default_factory=dict)
+    scores: tuple[Score, ...] = ()
+    arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,11 +112,13 @@ def train(
     previous: Belief | None,
     contest: Contest | None = None,
     widening: Widening | None = None,
+    drawn: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[Belief, FitReport]:
     """Hold the previous belief against the labels that are new, then fit to all of them.
 
     Where the plan has rivals the surrogate is the leader of their contest, which goes on from that of `previous`, or
-    else from `contest`, or is held anew. So does the widening of predictions, from that of `previous` or `widening`.
+    else from `contest`, or is held anew. So does the widening of predictions, from that of `previous` or `widening`,
+    and what twins drew of labels that they had not seen, from that of `previous` or from what is recorded, `drawn`.
     """
     started = time.perf_counter()
     checks = prospective_checks(plan.problem, previous, dataset, sequences) if previous is not None else ()
@@ -117,13 +128,13 @@ def train(
     wider = widening or Widening()
     if previous is not None:
         wider = previous.widening.told((c.output, c.mean, c.std, c.observed) for c in checks)
-    belief = Belief(model, dataset, frozenset(sequences), judged, wider)
+    exam, events = _examined(plan.problem, previous, dataset, sequences, drawn, seed)
+    belief = Belief(model, dataset, frozenset(sequences), judged, wider, events)
     told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
     if wider.checks:
         told[WIDENING] = wider.record()
-    drawn = unseen_draws(plan.problem, previous, dataset, sequences, seed) if previous is not None else None
-    if drawn is not None:
-        told[DRAWN] = drawn.record()
+    if exam is not None:
+        told[DRAWN] = exam.unseen.record() | ({PICTURED: exam.pictured} if exam.pictured is not None else {})
     gone = dropped(plan.problem, dataset)
     report = FitReport(
         model.name,
@@ -135,6 +146,8 @@ def train(
         checks,
         time.perf_counter() - started,
         gone,
+        exam.scores if exam is not None else (),
+        exam.arrays if exam is not None else {},
     )
     return belief, report
 
@@ -194,24 +207,25 @@ def prospective_checks(
     )
 
 
-def unseen_draws(
-    problem: Problem, previous: Belief, dataset: Dataset, sequences: Sequence[int], seed: int
-) -> Unseen | None:
-    """What the previous belief drew of all labels that it had not seen, not widened; None where it draws no answers.
+def _examined(
+    problem: Problem,
+    previous: Belief | None,
+    dataset: Dataset,
+    sequences: Sequence[int],
+    drawn: Sequence[Mapping[str, Any]],
+    seed: int,
+) -> tuple[Exam | None, Events | None]:
+    """How the previous belief drew labels that it had not seen, not widened, and the latest events of all exams.
 
-    Evaluations that brought no label are left out.
+    Without a previous belief they are as they are recorded, `drawn`.
     """
-    from theoros.models.sampling import derived_seed
+    from theoros.models.twins.unseen_exam import examined, remembered
 
-    columns = [dataset.outputs.index(output) for output in problem.outputs]
-    rows = [
-        row
-        for row, sequence in enumerate(sequences)
-        if sequence not in previous.sequences and np.isfinite(dataset.values[row, columns]).any()
-    ]
-    numbers = [sequences[row] for row in rows]
-    seed = derived_seed(seed, "unseen")
-    return Unseen.of(previous.model, problem.outputs, dataset, rows, numbers, seed=seed)
+    if previous is None:
+        return None, remembered(problem, dataset, sequences, drawn)
+    known, earlier = previous.sequences, previous.events
+    exam = examined(previous.model, problem, dataset, sequences, known, earlier=earlier, seed=seed)
+    return exam, exam.events if exam is not None else earlier
 
 
 def propose(

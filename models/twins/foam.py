@@ -14,8 +14,10 @@ from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Pred
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_rollout import windows_rolled_out
-from theoros.models.twins.foam_scores import SUMMARIES, Rollout, summary
+from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
 from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
+from theoros.models.twins.unseen_behaviour import RolledOut
+from theoros.models.twins.unseen_foam import window_rolled_out
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import NotConverged
 from theoros.oracles.physics.foam import K0, Foam, equilibrate, voronoi
@@ -53,6 +55,9 @@ class FittedFoamTwin:
     message: str = ""
     _known: dict[tuple[str, int, int], Array] = field(default_factory=dict, repr=False, compare=False)
 
+    #: So many draws of each member are held against a label that it has not seen; see `RollsOut`.
+    draws: ClassVar[int] = 4
+
     @property
     def members(self) -> int:
         """How many generators there are."""
@@ -79,6 +84,22 @@ class FittedFoamTwin:
         """None: a generator has no density."""
         del points, values
         return None
+
+    def violations(self, candidates: Sequence[Candidate], *, seed: int) -> dict[str, Array]:
+        """How far one roll-out of each member is from what holds of any foam, for each law ``members x n``.
+
+        The acquisition ``violation`` asks for it; see `theoros.models.twins.foam_scores.violations`.
+        """
+        told = [
+            [violations(window) for window in self.rollouts(candidates, member, seed=seed)]
+            for member in range(self.members)
+        ]
+        return {law: np.array([[row[law] for row in own] for own in told]) for law in LAWS}
+
+    def roll_out(self, point: Point, *, seed: int) -> RolledOut:
+        """What the first member makes of a window, as `theoros.models.twins.unseen_behaviour.RollsOut` has it."""
+        (window,) = self.rollouts([point.candidate], 0, seed=seed)
+        return window_rolled_out(window)
 
     def rollouts(self, candidates: Sequence[Candidate], member: int, *, seed: int) -> list[Rollout]:
         """The windows of `candidates`, which may repeat, as one member sees them; `BATCH` at a time."""

@@ -10,6 +10,7 @@ import numpy as np
 from theoros.models.contract import Array
 from theoros.oracles.physics.foam import Foam
 from theoros.oracles.physics.foam.coarsening import K0
+from theoros.oracles.physics.foam.movie import growth_rate, side_variance
 from theoros.oracles.physics.foam.network import chords, measured_areas
 from theoros.oracles.physics.foam.topology import T1, Event
 
@@ -34,14 +35,17 @@ def summary(window: Rollout) -> dict[str, float]:
     variance of the sides, averaged over the frames, the number of T1s, and the mean area's growth from the first frame
     to the last, over time, in units of K0.
     """
-    first, last = window.frames[0], window.frames[-1]
-    time = last.time - first.time
+    frames = window.frames
     return {
-        "mean_area": last.mean_area,
-        "mu2": float(np.mean([np.var(foam.sides) for foam in window.frames])),
+        "mean_area": frames[-1].mean_area,
+        "mu2": side_variance([foam.sides for foam in frames]),
         "t1_events": float(sum(isinstance(event, T1) for events in window.events for event in events)),
-        "growth_rate": (last.mean_area - first.mean_area) / (K0 * time) if time > 0 else 0.0,
+        "growth_rate": growth_rate([foam.mean_area for foam in frames], frames[-1].time - frames[0].time),
     }
+
+
+#: What holds of any foam: films meet at 120 degrees, they enclose the gas, and bubbles grow by their sides.
+LAWS = ("angles", "enclosed", "von_neumann")
 
 
 @dataclass(frozen=True)
@@ -68,19 +72,24 @@ def von_neumann(rollouts: Sequence[Rollout]) -> Law:
     """The law by least squares over the bubbles that keep their sides and neighbours' events away from a frame to the
     next: those whose area is changed by diffusion alone.
     """
-    sides, rates = [], []
-    for one in rollouts:
-        for before, after, events in zip(one.frames, one.frames[1:], one.events, strict=False):
-            shaken = {name for event in events for name in _touched(event, before)}
-            later = dict(zip(after.ids.tolist(), zip(after.areas, after.sides, strict=True), strict=True))
-            for name, area, n in zip(before.ids.tolist(), before.areas, before.sides, strict=True):
-                if name in later and later[name][1] == n and name not in shaken:
-                    sides.append(float(n))
-                    rates.append(float(later[name][0] - area) / (after.time - before.time) / K0)
-    x, y = np.array(sides), np.array(rates)
+    x, y = _by_diffusion(rollouts)
     slope, offset = np.polyfit(x, y, 1)
     intercept = -offset / slope if slope else np.nan
     return Law(float(slope), float(intercept), float(np.std(y - slope * x - offset)), len(x))
+
+
+def violations(rollout: Rollout) -> dict[str, float]:
+    """How far a roll-out is from the `LAWS` that hold of any foam, root mean squares over the frames that were made.
+
+    ``angles`` in degrees from 120; ``enclosed`` in mean areas that films enclose beyond the gas; ``von_neumann`` in K0,
+    of the bubbles that diffusion alone changes. All are zero where nothing was made.
+    """
+    made, none = rollout.frames[1:], np.zeros(0)
+    sides, rates = _by_diffusion([rollout])
+    angles = np.concatenate([none, *(angle_errors(frame).ravel() for frame in made)])
+    enclosed = np.concatenate([none, *(enclosed_errors(frame) for frame in made)])
+    residuals = zip(LAWS, (angles, enclosed, rates - (sides - 6)), strict=True)
+    return {law: float(np.sqrt(np.mean(values**2))) if len(values) else 0.0 for law, values in residuals}
 
 
 def angle_errors(foam: Foam) -> Array:
@@ -175,6 +184,20 @@ def scores(exact: Sequence[Rollout], made: Sequence[Rollout]) -> Mapping[str, fl
         "strangers": float(sum(strangers(one) for one in made)),
         "t1_found": share_of_flips(exact, made, len(exact[0].events)),
     }
+
+
+def _by_diffusion(rollouts: Sequence[Rollout]) -> tuple[Array, Array]:
+    """Sides, and rates of growth in K0 from a frame to the next, of all bubbles that diffusion alone changes."""
+    sides, rates = [], []
+    for one in rollouts:
+        for before, after, events in zip(one.frames, one.frames[1:], one.events, strict=False):
+            shaken = {name for event in events for name in _touched(event, before)}
+            later = dict(zip(after.ids.tolist(), zip(after.areas, after.sides, strict=True), strict=True))
+            for name, area, n in zip(before.ids.tolist(), before.areas, before.sides, strict=True):
+                if name in later and later[name][1] == n and name not in shaken:
+                    sides.append(float(n))
+                    rates.append(float(later[name][0] - area) / (after.time - before.time) / K0)
+    return np.array(sides), np.array(rates)
 
 
 def _flips(rollout: Rollout, frames: int) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, ClassVar
 
+from theoros.db.outputs import HeldArray
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
 from theoros.models.contract import Problem
-from theoros.models.twins.unseen import DRAWN, Unseen
 from theoros.models.widening import Widening
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus
@@ -42,10 +42,12 @@ class Learner(Agent):
         checks: list[Check],
         version: int,
         widening: Widening,
+        drawn: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(bus)
         self._db, self._plan, self._trainer = gateway, plan, trainer
-        self._checks, self._version, self._widening = checks, version, widening
+        self._checks, self._version = checks, version
+        self._widening, self._drawn = widening, drawn  # of earlier sessions, for the first fit of this one
         # Random choice has no use for a model, but where the model is the question its labels are learned as well.
         learns = plan.acquisition != "random" or plan.problem.goal == "learn"
         self._labels = gateway.reader() if learns else None
@@ -85,7 +87,8 @@ class Learner(Agent):
             entries, n = len(kept), sum(kept)
         if n >= self._plan.first_fit and entries != len(self._learned):
             seed = derive(self._plan.spec.seed, "fit", n)
-            self._belief, report = await self._trainer.train(self._log, last, seed, self._belief, self._widening)
+            drawn = self._drawn if self._belief is None else ()
+            self._belief, report = await self._trainer.train(self._log, last, seed, self._belief, self._widening, drawn)
             await _whole(self._keep(report, seed, reached))
         else:
             self._tell(reached)
@@ -147,10 +150,6 @@ def version_record(
     report: FitReport, number: int, seed: int, scores: list[ScoreRecord], checks: list[CheckRecord]
 ) -> ModelVersionRecord:
     """A fit as the database keeps it; a twin's is scored by what it drew of the new labels as well."""
-    drawn = Unseen.recorded(report.hyperparameters.get(DRAWN))
-    if drawn is not None:
-        more = drawn.scores().items()
-        scores = [*scores, *(ScoreRecord(output, metric, value, n) for (output, metric), (value, n) in more)]
     return ModelVersionRecord(
         number=number,
         surrogate=report.surrogate,
@@ -160,8 +159,9 @@ def version_record(
         fell_back=report.fell_back,
         message=report.message,
         hyperparameters=report.hyperparameters,
-        scores=scores,
+        scores=[*scores, *(ScoreRecord(*score) for score in report.scores)],
         checks=checks,
+        arrays={name: HeldArray(array) for name, array in report.arrays.items()},
     )
 
 

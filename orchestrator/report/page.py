@@ -19,6 +19,9 @@ from theoros.orchestrator.report.proposers import contributions, earnings_told, 
 from theoros.orchestrator.report.sentences import compare, model_sentence
 from theoros.orchestrator.report.twin import COLUMNS, foreseen
 from theoros.orchestrator.report.twin_figures import coverages, has_bins, histograms
+from theoros.orchestrator.report.twin_films import film_pictures, windows
+from theoros.orchestrator.report.twin_pictures import beside, events_figure
+from theoros.orchestrator.report.twin_scores import oracle_of, scores_table, whole_scores
 from theoros.orchestrator.spec.errors import SpecError
 
 #: The file's name in the folder of a campaign's results.
@@ -36,6 +39,7 @@ _STYLE = Html(
     ".small{font-size:13px;color:#555}.gallery{display:flex;flex-wrap:wrap;gap:12px}"
     "figure{margin:0;padding:8px;border:1px solid #ddd;border-radius:6px;width:320px;overflow-x:auto}"
     "article{display:grid;grid-template-columns:230px 1fr 200px;gap:14px;padding:8px 0;border-bottom:1px solid #ddd}"
+    ".films{display:grid;grid-template-columns:repeat(3,1fr);gap:10px;max-width:960px}"
     ".undrawn{padding:3em 1em;color:#777;text-align:center}"
 )
 
@@ -84,6 +88,7 @@ def page(store: Store, campaign: str) -> str:
             "Model", drawn.get("predictions"), drawn.get("calibration"), _paragraph(model_sentence(store, campaign))
         ),
         _section("What was foreseen of labels", *_foreseen(store, history)) if not asked else None,
+        _section("The twin beside its oracle", *_twin(store, history)) if not asked else None,
         _section("Chemical space", *_map(history)) if molecules else None,
         _section("Proposers", *_proposers(history)) if molecules else None,
         _section("Gates", *_gates(store, campaign)),
@@ -175,6 +180,31 @@ def _foreseen(store: Store, history: History) -> list[Html]:
     ]
     if has_bins(found):
         parts.append(image(as_png(coverages(found)), "coverage of central intervals over the inputs"))
+    return parts
+
+
+def _twin(store: Store, history: History) -> list[Html]:
+    """A twin's answers as wholes: scores, events and windows; empty where the model is no twin."""
+    campaign, parts = history.campaign.name, []
+    if scores := whole_scores(store, campaign):
+        told = (
+            "The latest scores on labels that the twin had not seen. Violations of laws are root mean squares, in the "
+            "laws' own units. The oracle's time is the median of its labels; all times are wall times."
+        )
+        parts += [scores_table(scores, oracle_of(store, campaign)), tag("p", told, class_="small")]
+    if (events := beside(store, campaign, history.card.name_of)) is not None:
+        told = (
+            "Labels, one draw of each by a twin that had not seen it, and how far the label is from the mean of the "
+            "other draws: colours tell by how many of their deviations, in the output that is farther off."
+        )
+        parts += [image(as_png(events_figure(events)), "labels, draws and differences"), tag("p", told, class_="small")]
+    if (window := windows(store, campaign)) is not None:
+        told = (
+            f"The window of sample {window.label}, simulated, and rolled out by a twin that had not seen it "
+            f"(version {window.version} learned it). In the difference the simulator's films are blue and the twin's "
+            "red; where they lie on each other they are dark."
+        )
+        parts += [tag("p", told, class_="small"), *film_pictures(window)]
     return parts
 
 

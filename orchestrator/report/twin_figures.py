@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy.stats import binom
 
 from theoros.models.twins.scoring_calibration import coverage_by_bin, equal_bins
@@ -24,6 +25,7 @@ def histograms(found: Sequence[Tested]) -> Any:
         low, high = (float(binom.ppf(share, n, 1 / BARS)) for share in (0.05, 0.95))
         axes.axhspan(low, high, color="0.88")
         axes.hist(one.pit, bins=BARS, range=(0, 1), color="tab:blue", edgecolor="white")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(f"PIT of {plain(one.output)}")
     panels[0].set_ylabel("labels")
     return figure
@@ -51,6 +53,8 @@ def coverages(found: Sequence[Tested]) -> Any:
         axes.set_ylim(0, 1.05)
         if inputs.min() > 0 and inputs.max() > 30 * inputs.min():
             axes.set_xscale("log")
+            axes.set_xlim(inputs.min(), inputs.max())
+            axes.xaxis.set_minor_formatter(NullFormatter())  # between decades there is no room for numbers
         axes.set_xlabel(plain(name))
         if place % len(names) == 0:
             axes.set_ylabel(f"share of {plain(one.output)} inside")

@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from theoros.db.records import ScoreRecord
-from theoros.models.twins.unseen import DRAWN
+from theoros.models.twins.unseen import Score
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.learner import Learner, version_record
 from theoros.orchestrator.agents.messages import ModelUpdated, Notice, Started
@@ -105,8 +106,12 @@ def test_labels_by_chance_are_learned_where_the_model_is_the_question(acquisitio
     assert (learner._labels is not None) == learns
 
 
-def test_what_a_twin_drew_of_new_labels_is_scored_with_its_version():
-    told = {"labels": [4, 5], "outputs": ["y"], "crps": [[0.25, 0.75]], "pit": [[0.5, 0.5]], "energy_score": [1, 1]}
-    record = version_record(replace(REPORT, hyperparameters={DRAWN: told}), 2, 0, [], [])
-    assert record.scores == [ScoreRecord("y", "crps", 0.5, 2)]
-    assert version_record(REPORT, 2, 0, [], []).scores == []
+def test_what_a_twin_drew_of_new_labels_is_scored_and_kept_with_its_version():
+    films = np.ones((4, 2))
+    report = replace(REPORT, scores=(Score("y", "crps", 0.5, 2),), arrays={"films": films})
+    rmse = ScoreRecord("y", "rmse", 1.0, 3)
+    record = version_record(report, 2, 0, [rmse], [])
+    assert record.scores == [rmse, ScoreRecord("y", "crps", 0.5, 2)]
+    assert record.arrays["films"].read() is films
+    plain = version_record(REPORT, 2, 0, [], [])
+    assert (plain.scores, plain.arrays) == ([], {})

@@ -105,6 +105,7 @@ def test_figures_have_a_panel_for_each_output_and_input(store):
     panels = coverages(found).axes
     assert [axes.get_xlabel() for axes in panels] == ["energy", "b"] * 2
     assert panels[0].get_xscale() == "log"
+    assert panels[0].get_xlim() == (found[0].inputs["energy"].min(), found[0].inputs["energy"].max())
     assert panels[1].get_xscale() == "linear"
     assert not has_bins([])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,12 +67,25 @@ class Movie:
     @property
     def growth_rate(self) -> float:
         """The mean area's growth from the first frame to the last, over time, in units of K0."""
-        return float((self.mean_areas[-1] - self.mean_areas[0]) / (K0 * self.interval * (len(self.areas) - 1)))
+        return growth_rate(self.mean_areas, self.interval * (len(self.areas) - 1))
 
     @property
     def mu2(self) -> float:
         """The variance of the number of sides over all bubbles of all frames, each frame about its own mean."""
-        return float(np.mean([np.var(sides[areas > 0]) for sides, areas in zip(self.sides, self.areas, strict=True)]))
+        return side_variance([sides[areas > 0] for sides, areas in zip(self.sides, self.areas, strict=True)])
+
+
+def growth_rate(mean_areas: Sequence[float] | Floats, duration: float) -> float:
+    """How fast the mean area grows from the first of a window's frames to the last, in units of K0.
+
+    `duration` is the time between the two; where there is none, nothing grows.
+    """
+    return float((mean_areas[-1] - mean_areas[0]) / (K0 * duration)) if duration > 0 else 0.0
+
+
+def side_variance(sides: Sequence[Integers]) -> float:
+    """mu2 of a window: the variance of the bubbles' numbers of `sides` in each frame, averaged over the frames."""
+    return float(np.mean([np.var(frame) for frame in sides]))
 
 
 def exact_movie(window: Window) -> Movie:

@@ -10,15 +10,18 @@ import pytest
 
 from theoros.db import ArtifactStore
 from theoros.db.outputs import HeldArray, StoredArray
+from theoros.models.acquisition.violation import Violation
 from theoros.models.contract import Dataset, Origin, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.registry import acquisition, structures_read
+from theoros.models.twins import foam_rollout
 from theoros.models.twins.foam import FoamTwin, first_bubbles, start_of
-from theoros.models.twins.foam_scores import Rollout, summary
+from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
 from theoros.oracles import Integer, Parameters, Real
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.physics.foam import K0, T1, advance, coarsen_to, equilibrate, voronoi
-from theoros.oracles.physics.foam.films import films_of
+from theoros.oracles.physics.foam.films import films_of, foams_of
+from theoros.oracles.physics.foam.oracle import FoamOracle
 from theoros.workers.memory import Labelled, Labels, News
 
 SPACE = Parameters({"bubbles": Integer(16, 24), "disorder": Real(0.1, 0.6), "age": Real(0, 1), "seed": Integer(0, 99)})
@@ -78,6 +81,41 @@ def test_a_window_in_one_number_each(windows):
     duration = one.frames[-1].time - one.frames[0].time
     assert told["growth_rate"] == pytest.approx((1 / one.frames[-1].bubbles - 1 / 16) / (K0 * duration))
     assert told["mu2"] == pytest.approx(np.mean([np.var(frame.sides) for frame in one.frames]))
+
+
+def test_the_twin_tells_of_a_window_what_the_oracle_tells():
+    oracle = FoamOracle(space=SPACE, frames=4, interval=0.1, pixels=8, outputs=(*SUMMARIES, "films"))
+    values = oracle.evaluate(candidate(5), "exact").values
+    told = summary(Rollout(foams_of(np.asarray(values["films"])), ()))
+    for name in set(SUMMARIES) - {"t1_events"}:  # films know no events
+        assert told[name] == pytest.approx(values[name], abs=1e-12), name
+
+
+def test_a_window_of_one_frame_has_no_growth(windows):
+    one = Rollout(windows[1].frames[:1], ())
+    assert summary(one)["growth_rate"] == 0
+    assert violations(one) == dict.fromkeys(LAWS, 0.0)
+
+
+def test_exact_windows_break_no_law_and_moved_ones_do(windows):
+    exact = violations(windows[1])
+    assert tuple(exact) == LAWS
+    assert max(exact.values()) < 1e-4
+    shaken = [
+        replace(f, vertices=f.vertices + 0.01 * np.random.default_rng(0).standard_normal(f.vertices.shape))
+        for f in windows[1].frames
+    ]
+    moved = violations(replace(windows[1], frames=tuple(shaken)))
+    assert moved["angles"] > 1
+    assert moved["enclosed"] > 1e-3
+    assert moved["von_neumann"] == exact["von_neumann"]  # gas did not move
+
+
+def test_a_law_is_broken_by_as_much_as_gas_goes_astray(windows):
+    """Frames in which bubbles keep their gas are off by n - 6 each: the root of mu2, as the mean of n is 6."""
+    start = windows[1].frames[0]
+    still = Rollout((start, replace(start, time=start.time + 0.01)), ((),))
+    assert violations(still)["von_neumann"] == pytest.approx(np.sqrt(np.mean((start.sides - 6.0) ** 2)))
 
 
 def test_the_registry_knows_what_it_reads():
@@ -178,3 +216,15 @@ def test_the_committee_says_which_window_to_simulate(fitted, dataset):
     values = score(candidates)
     assert values.shape == (2,)
     assert np.isfinite(values).all()
+
+
+def test_windows_that_break_the_laws_can_be_asked_for(fitted, dataset, monkeypatch):
+    monkeypatch.setattr(foam_rollout, "PATIENCE", 0.1)  # three steps teach no foam to grow old
+    candidates = [candidate(11), candidate(12)]
+    found = fitted.violations(candidates, seed=2)
+    assert tuple(found) == LAWS
+    for values in found.values():
+        assert values.shape == (2, 2)
+        assert (values > 0).all()
+    score = Violation(references=2).scorer(problem(("growth_rate",)), fitted, dataset, (), seed=1)
+    assert (score(candidates) > 0).all()
