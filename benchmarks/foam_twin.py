@@ -18,15 +18,17 @@ method trained on so many windows from one seed, with the figures of `theoros.mo
   `t1_found_short` that of roll-outs of five frames from exact ones;
 - `frame_ms`: processor time of a frame of one foam, all test foams being rolled out at once.
 
-Methods: the twin; without the terms of physics in its loss; without the critic; persistence, which never changes; and a
-U-Net on images of 96 pixels a side (`benchmarks.foam_twin_unet`), of which angles and T1s are not told.
+Methods: the twin; without the terms of physics in its loss; without the critic; persistence, which never changes; a
+U-Net on images of 96 pixels a side (`benchmarks.foam_twin_unet`), of which angles and T1s are not told; and, to show
+what chaos leaves to be foreseen, the simulator itself from a start whose bubbles have 0.1 % (standard deviation) more
+or less gas: `disturbed`.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +54,11 @@ WEIGHTS: Mapping[str, Weights] = {
     "without physics": Weights().without_physics(),
     "without critic": Weights(adversarial=0.0),
 }
-METHODS = ("twin", "without physics", "without critic", "persistence", "unet")
+METHODS = ("twin", "without physics", "without critic", "persistence", "unet", "disturbed")
+#: Those that learn nothing.
+UNTAUGHT = ("persistence", "disturbed")
+#: By what share (standard deviation) bubbles' gas is `disturbed`.
+DISTURBANCE = 1e-3
 PIXELS = 96
 FIGURES = (
     "gas_drift",
@@ -125,10 +131,42 @@ def training_windows(count: int, seed: int) -> list[Window]:
     return windows
 
 
-def figures(generator: Generator | None, exact: Sequence[Rollout], seed: int) -> dict[str, float]:
-    """All figures of a generator's roll-outs; of persistence where there is none."""
+#: Rolls foams out at intervals (one each) for so many frames.
+Roller = Callable[[Sequence[Foam], Sequence[float], int], list[Rollout]]
+
+
+def made_by(generator: Generator, seed: int) -> Roller:
+    """Roll-outs by a generator."""
+    return lambda starts, intervals, frames: rolled_out(generator, starts, intervals, frames, seed=seed)
+
+
+def persistent(starts: Sequence[Foam], intervals: Sequence[float], frames: int) -> list[Rollout]:
+    """Foams that never change."""
+    return [
+        Rollout(tuple(replace(start, time=start.time + i * dt) for i in range(frames + 1)), ((),) * frames)
+        for start, dt in zip(starts, intervals, strict=True)
+    ]
+
+
+def disturbed(seed: int) -> Roller:
+    """Exact frames after starts whose bubbles have a little more or less gas than they should."""
+    draws = np.random.default_rng(derived_seed(seed, "disturbed"))
+
+    def roll(starts: Sequence[Foam], intervals: Sequence[float], frames: int) -> list[Rollout]:
+        made = []
+        for start, interval in zip(starts, intervals, strict=True):
+            areas = start.areas * (1 + DISTURBANCE * draws.standard_normal(start.bubbles))
+            near = equilibrate(replace(start, areas=areas / areas.sum()))
+            made.append(simulated(near, interval, frames))
+        return made
+
+    return roll
+
+
+def figures(roll: Roller, exact: Sequence[Rollout]) -> dict[str, float]:
+    """All figures of roll-outs from where the exact foams start."""
     started = time.process_time()
-    made = rollouts(generator, [one.frames[0] for one in exact], exact, FRAMES, seed)
+    made = _beside(roll, exact, FRAMES)
     seconds = time.process_time() - started
     found = dict(scores(exact, made))
     parts = [
@@ -136,10 +174,14 @@ def figures(generator: Generator | None, exact: Sequence[Rollout], seed: int) ->
         for one in exact
         for first in range(0, FRAMES - SHORT, EVERY)
     ]
-    short = rollouts(generator, [part.frames[0] for part in parts], parts, SHORT + 1, seed)
-    found["t1_found_short"] = share_of_flips(parts, short, SHORT)
+    found["t1_found_short"] = share_of_flips(parts, _beside(roll, parts, SHORT + 1), SHORT)
     found["frame_ms"] = 1000 * seconds / sum(len(one.events) for one in made)
     return found
+
+
+def _beside(roll: Roller, exact: Sequence[Rollout], frames: int) -> list[Rollout]:
+    intervals = [one.frames[1].time - one.frames[0].time for one in exact]
+    return roll([one.frames[0] for one in exact], intervals, frames)
 
 
 def movie(frames: Sequence[Foam]) -> foam_twin_unet.Movie:
@@ -156,26 +198,13 @@ def unet_figures(net: foam_twin_unet.UNet, exact: Sequence[Rollout]) -> dict[str
     return foam_twin_unet.scores(movies, made) | {"frame_ms": 1000 * seconds / (FRAMES * len(made))}
 
 
-def rollouts(
-    generator: Generator | None, starts: Sequence[Foam], exact: Sequence[Rollout], frames: int, seed: int
-) -> list[Rollout]:
-    """`starts` rolled out at the intervals of the exact foams."""
-    intervals = [one.frames[1].time - one.frames[0].time for one in exact]
-    if generator is not None:
-        return rolled_out(generator, starts, intervals, frames, seed=seed)
-    return [
-        Rollout(tuple(replace(start, time=start.time + i * dt) for i in range(frames + 1)), ((),) * frames)
-        for start, dt in zip(starts, intervals, strict=True)
-    ]
-
-
 def measure(method: str, windows: int, steps: int, foams: int, seed: int) -> None:
     """Train and roll out: a row of the table."""
     torch.set_num_threads(1)
     exact = [unseen(number) for number in range(foams)]
     started, simulating, training = time.process_time(), 0.0, 0.0
-    if method == "persistence":
-        found = figures(None, exact, seed)
+    if method in UNTAUGHT:
+        found = figures(persistent if method == "persistence" else disturbed(seed), exact)
     else:
         data = training_windows(windows, seed)
         simulating, started = time.process_time() - started, time.process_time()
@@ -186,7 +215,7 @@ def measure(method: str, windows: int, steps: int, foams: int, seed: int) -> Non
         else:
             trained = train_generator(data, seed=seed, weights=WEIGHTS[method], schedule=Schedule(steps=steps))
             training = time.process_time() - started
-            found = figures(trained.generator, exact, seed)
+            found = figures(made_by(trained.generator, seed), exact)
     TABLE.append(
         ("torch",),
         method=method,
@@ -259,8 +288,7 @@ def main() -> None:
             continue
         for windows in chosen.windows:
             for method in chosen.methods:
-                size = 0 if method == "persistence" else windows
-                steps = 0 if method == "persistence" else chosen.steps
+                size, steps = (0, 0) if method in UNTAUGHT else (windows, chosen.steps)
                 if not TABLE.has(method=method, windows=size, steps=steps, foams=chosen.foams, seed=seed):
                     apart(measure, method, size, steps, chosen.foams, seed)
     if not chosen.speed:
