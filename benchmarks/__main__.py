@@ -29,6 +29,7 @@ SCRIPTS = (
     "foam",
     "foam_levels",
     "foam_twin",
+    "foam_windows",
 )
 
 for script in SCRIPTS:

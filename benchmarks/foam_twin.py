@@ -267,7 +267,7 @@ def report() -> None:
         names = [name for name in rows[0] if name not in (*TABLE.keys, "date", "machine", "versions")]
         own = {name: column(rows, name, **where) for name in names}
         print(f"{method}, {windows} windows, {steps} steps, {foams} foams, n = {len(own['slope'])}")
-        print("  " + "  ".join(f"{name} {np.median(values):.4g}" for name, values in own.items()))
+        print("  " + "  ".join(f"{name} {np.median(values):.4g}" for name, values in own.items() if values))
 
 
 def main() -> None:

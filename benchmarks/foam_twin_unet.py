@@ -91,7 +91,7 @@ def train(movies: Sequence[Movie], steps: int, seed: int, batch: int = 4) -> UNe
         chances = torch.softmax(net(torch.stack([seen_by(before) for before, _ in pairs])), dim=1)
         loss = torch.stack([_brier(own, *pair) for own, pair in zip(chances, pairs, strict=True)]).mean()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         decay.step()
     return net.eval()
@@ -161,7 +161,12 @@ def pieces(image: Image) -> int:
     more = 0
     for name in np.unique(image):
         marked, count = label(image == name)
-        joined = {frozenset((a, b)) for axis in (0, 1) for a, b in _across(marked, axis) if a and b and a != b}
+        joined = {
+            frozenset((a, b))
+            for axis in (0, 1)
+            for a, b in _across(marked.astype(np.int32), axis)
+            if a and b and a != b
+        }
         more += max(0, count - len(joined) - 1)
     return more
 

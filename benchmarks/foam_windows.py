@@ -8,7 +8,7 @@ trained as `foam_twin` is in campaigns, says of 16 Sobol windows that it rolls o
 disagree most on growth, mu2 and the number of T1s, and `violation` those where they break the laws most. Both begin
 with Sobol's first windows (`--budgets`, the smallest). One row a design, seed and number of windows.
 
-Whatever the design, the twin that is judged is trained anew, for 100 steps from the same weights, on its windows, with
+Whatever the design, the twin that is judged is trained anew, for `--steps` from the same weights, on its windows, with
 the terms of physics in its loss or (`--without-physics`) without. Figures are those of `benchmarks.foam_twin` on ten of
 its unseen foams, and `slope_error`, how far von Neumann's slope is from one; `age`, `disorder` and `t1_events` tell of
 the windows. The report adds how many windows bring a figure to `GOALS`, interpolated in the logarithm; a seed that does
@@ -49,13 +49,13 @@ from theoros.oracles.spaces import Integer, Parameters, Real
 DESIGNS = ("random", "uniform_age", "sobol", "std", "violation")
 #: Numbers of windows at which a twin is judged.
 BUDGETS = (1, 2, 4, 8)
-FEWEST, FRAMES, STEPS, FOAMS = 48, 6, 100, 10
+FEWEST, FRAMES, FOAMS = 48, 6, 10
 #: Committees choose from so many windows.
 POOL = 16
 #: Laws are told apart by what a few windows break of them, and windows of a batch by two draws: roll-outs take time.
 ACTIVE: Mapping[str, Acquisition] = {"std": StandardDeviation(), "violation": Violation(references=16, draws=2)}
-#: What is to be reached, and how good is good enough.
-GOALS = (("slope_error", 0.05), ("law_residual", 0.15), ("angle_rms", 3.0), ("growth_single", 0.05))
+#: What is to be reached, and how good is good enough. Angles were below 3 degrees after one window (one seed).
+GOALS = (("slope_error", 0.02), ("law_residual", 0.1), ("growth_together", 0.02), ("t1_missed", 0.6))
 FIGURES = (
     "slope_error",
     "intercept",
@@ -72,7 +72,7 @@ LEARNED = ("growth_rate", "mu2", "t1_events")
 SPACE = Parameters(
     bubbles=Integer(FEWEST, BUBBLES), disorder=Real(0.1, 0.6), age=Real(0, 1), seed=Integer(0, 2**31 - 1)
 )
-TABLE = Table("foam_windows", keys=("physics", "design", "seed", "windows"))
+TABLE = Table("foam_windows", keys=("physics", "steps", "design", "seed", "windows"))
 
 
 @cache
@@ -137,13 +137,13 @@ def chosen(design: str, model: FittedSurrogate, data: Dataset, n: int, seed: int
     return [pick.point.candidate for pick in picks]
 
 
-def measure(physics: bool, design: str, seed: int, budgets: Sequence[int]) -> None:
+def measure(physics: bool, steps: int, design: str, seed: int, budgets: Sequence[int]) -> None:
     """One design with one seed: a row for each number of windows, but where an active one has asked Sobol's alone."""
     torch.set_num_threads(1)
     weights = Weights() if physics else Weights().without_physics()
     if design not in ACTIVE:
         for n in budgets:
-            row(weights, design, seed, simulated(windows_of(design, n, seed)), 0.0)
+            row(weights, steps, design, seed, simulated(windows_of(design, n, seed)), 0.0)
         return
     model: FittedSurrogate | None = None
     data, started = simulated(windows_of("sobol", budgets[0], seed)), time.process_time()
@@ -151,18 +151,19 @@ def measure(physics: bool, design: str, seed: int, budgets: Sequence[int]) -> No
         own = derived_seed(seed, "committee", len(data))
         model = FoamTwin(weights=weights).fit(problem(), data, seed=own, previous=model)
         data = simulated(chosen(design, model, data, n - len(data), own), data)
-        row(weights, design, seed, data, time.process_time() - started)
+        row(weights, steps, design, seed, data, time.process_time() - started)
         started = time.process_time()
 
 
-def row(weights: Weights, design: str, seed: int, data: Dataset, seconds: float) -> None:
+def row(weights: Weights, steps: int, design: str, seed: int, data: Dataset, seconds: float) -> None:
     """Train a twin on the windows, judge it and keep how it stood; `seconds` went into choosing the last windows."""
-    key = {"physics": "no" if weights == weights.without_physics() else "yes", "design": design, "seed": seed}
+    physics = "no" if weights == weights.without_physics() else "yes"
+    key = {"physics": physics, "steps": steps, "design": design, "seed": seed}
     if TABLE.has(**key, windows=len(data)):
         return
     windows = [Window(foams_of(films.read())) for films in data.structures[FILMS] if films is not None]
     own = derived_seed(seed, "judged")
-    trained = train_generator(windows, seed=own, weights=weights, schedule=Schedule(steps=STEPS))
+    trained = train_generator(windows, seed=own, weights=weights, schedule=Schedule(steps=steps))
     found = figures(made_by(trained.generator, own), [unseen(number) for number in range(FOAMS)])
     found |= {"t1_missed": 1 - found["t1_found"], "t1_missed_short": 1 - found["t1_found_short"]}
     found["slope_error"] = abs(found["slope"] - 1)
@@ -186,15 +187,16 @@ def curve(rows: Sequence[Mapping[str, str]], design: str, seed: str) -> list[dic
     return [{**r, "events": r["windows"]} for r in (*shared, *own)]
 
 
-def report(physics: str) -> None:
+def report(physics: str, steps: int) -> None:
     """Medians of the figures, and how many windows reach the goals."""
-    rows = [r for r in TABLE.rows() if r["physics"] == physics]
+    rows = [r for r in TABLE.rows() if r["physics"] == physics and r["steps"] == str(steps)]
+    kind = f"physics {physics}  {steps} steps"
     for design in DESIGNS:
         for n in sorted({int(r["windows"]) for r in rows if r["design"] == design}):
-            names = (*(name for name, _ in GOALS), "growth_together", "t1_missed_short", "age", "t1_events")
+            names = (*(name for name, _ in GOALS), "angle_rms", "t1_missed_short", "age", "t1_events")
             values = {name: column(rows, name, design=design, windows=n) for name in names}
             text = "  ".join(f"{name} {np.median(found):.3g}" for name, found in values.items())
-            print(f"physics {physics}  {design:12} {n:2}  {text}  n = {len(values['age'])}")
+            print(f"{kind}  {design:12} {n:2}  {text}  n = {len(values['age'])}")
     for measured, goal in GOALS:
         for design in DESIGNS:
             seeds = sorted({r["seed"] for r in rows if r["design"] == design})
@@ -202,7 +204,7 @@ def report(physics: str) -> None:
             if calls:
                 counted, reached = [min(call, 2.0 * max(BUDGETS)) for call in calls], sum(map(math.isfinite, calls))
                 told = f"windows to {measured} {goal}: {spread(counted)}, reached by {reached}"
-                print(f"physics {physics}  {design:12} {told}")
+                print(f"{kind}  {design:12} {told}")
 
 
 def main() -> None:
@@ -210,16 +212,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS))
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--without-physics", action="store_true", help="leave the laws out of the loss")
     options = parser.parse_known_args()[0]
     physics, budgets = not options.without_physics, tuple(sorted(options.budgets))
     for seed in range(options.seeds):
         for design in options.designs:
-            key = {"physics": "yes" if physics else "no", "design": design, "seed": seed}
+            key = {"physics": "yes" if physics else "no", "steps": options.steps, "design": design, "seed": seed}
             wanted = budgets[1:] if design in ACTIVE else budgets
             if not all(TABLE.has(**key, windows=n) for n in wanted):
-                apart(measure, physics, design, seed, budgets)
-    report("yes" if physics else "no")
+                apart(measure, physics, options.steps, design, seed, budgets)
+    report("yes" if physics else "no", options.steps)
 
 
 if __name__ == "__main__":
