@@ -16,12 +16,12 @@ from tests.faults.conftest import Home
 from tests.faults.invariants import violations
 
 MIB = 2**20
-#: The command line, with an orchestrator that waits 2 s instead of 10 before it makes room.
+#: The command line, with an orchestrator that waits 4 s instead of 10 before it makes room (a slot takes up to 3 to start).
 IMPATIENT = """
 from theoros.orchestrator.agents import crew
 from theoros.orchestrator.cli import main
 
-crew.STARVED_AFTER = 2.0
+crew.STARVED_AFTER = 4.0
 main()
 """
 #: An oracle over guests. The first ones to come are hungry: they need 700 MiB, more than a slot is granted at first.
