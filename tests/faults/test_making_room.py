@@ -16,7 +16,7 @@ from tests.faults.conftest import Home
 from tests.faults.invariants import violations
 
 MIB = 2**20
-#: The command line, with an orchestrator that waits 4 s instead of 10 before it makes room (a slot takes up to 3 to start).
+#: The command line, with an orchestrator that waits 4 s and not 10 before it makes room: a slot takes up to 3 to start.
 IMPATIENT = """
 from theoros.orchestrator.agents import crew
 from theoros.orchestrator.cli import main
