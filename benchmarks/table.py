@@ -9,9 +9,10 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.stats import wilcoxon
 
 FOLDER = Path(__file__).parent
 
@@ -56,6 +57,33 @@ def spread(values: Sequence[float]) -> str:
     if not values:
         return "-"
     return f"{np.median(values):.4g} [{min(values):.4g}-{max(values):.4g}] (n = {len(values)})"
+
+
+class Paired(NamedTuple):
+    """Two methods on the same seeds: in how many of `n` the first was lower, and the probability of a difference at
+    least as large if neither was better (Wilcoxon's signed-rank test, two-sided; NaN with fewer than two seeds).
+    """
+
+    n: int
+    lower: int
+    p: float
+
+
+def paired(rows: Sequence[Mapping[str, str]], name: str, key: str, first: str, second: str, **where: Any) -> Paired:
+    """Column `name` where column `key` says `first` against where it says `second`, seed by seed."""
+    wanted = {column: str(value) for column, value in where.items()}
+    ours, theirs = (
+        {
+            row["seed"]: float(row[name])
+            for row in rows
+            if row[key] == method and row[name] != "" and all(row[k] == v for k, v in wanted.items())
+        }
+        for method in (first, second)
+    )
+    seeds = sorted(set(ours) & set(theirs))
+    pairs = np.array([(ours[seed], theirs[seed]) for seed in seeds]).reshape(-1, 2)
+    p = float(wilcoxon(*pairs.T).pvalue) if len(pairs) > 1 else np.nan
+    return Paired(len(pairs), int((pairs[:, 0] < pairs[:, 1]).sum()), p)
 
 
 def column(rows: Iterable[Mapping[str, str]], name: str, **where: Any) -> list[float]:
