@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from theoros.models.contract import LabelNoise, OutcomeConstraint, Problem
@@ -22,12 +20,10 @@ from theoros.oracles.spaces.molecule_properties import PROPERTIES
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.orchestrator.constraints import CandidateConstraints, gatekeeper
 from theoros.orchestrator.plan import Plan
+from theoros.orchestrator.resolve_models import resolve_models
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
 from theoros.orchestrator.spec.question import Bound, parse_amount
-
-#: Candidates asked at every level before the first fit: fewer can't tell how the levels hang together.
-FEWEST_PAIRS = 4
 
 
 def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
@@ -45,8 +41,6 @@ def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
 
 
 def _resolve(spec: CampaignSpec, base: Path) -> Plan:
-    from theoros.models import registry
-
     space = _space(spec, base)
     reference, oracle = _oracle(spec, space, base)
     space = space or oracle.space
@@ -63,19 +57,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
     desirability = _desirability(spec, oracle)
     objectives = tuple(wish.objective for wish in desirability.wishes) if desirability else _objectives(spec, oracle)
     outputs = tuple(dict.fromkeys([*(goal.output for goal in objectives), *(bound.output for bound in outcome)]))
-    for output in outputs:
-        if oracle.outputs[output].shape != ():
-            raise SpecError(
-                f"output {output!r} is an array of shape {oracle.outputs[output].shape}; a goal or a "
-                "constraint needs a single number.",
-                ("question",),
-            )
-    if spec.workers.cancel_hopeless is not None and spec.question.goal != "optimize":
-        raise SpecError(
-            f"no label is hopeless where the goal is to {spec.question.goal}: each teaches the model something. "
-            "Leave it out.",
-            ("workers", "cancel_hopeless"),
-        )
+    _check_question(spec, oracle, outputs)
     if desirability is not None:
         _check_desirability(spec)
     elif len(objectives) > 1:
@@ -96,17 +78,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         desirability=desirability,
         noise=noise,
     )
-    surrogate, rivals, acquisition, proposers, initial_proposer = _models(spec, problem)
-    problem = replace(problem, structures=_structures(surrogate, oracle))
-    _check_credit(spec, proposers)
-    if registry.reads_run_times(acquisition):
-        problem = replace(problem, timed=True)
-        if spec.workers.slots == 1:
-            raise SpecError(
-                f"{acquisition} depends on how long evaluations take, and a campaign with one slot repeats exactly. "
-                "Use more slots, or another acquisition.",
-                ("acquisition",),
-            )
+    problem, models = resolve_models(spec, problem, oracle)
     return Plan(
         spec=spec,
         oracle=reference,
@@ -116,12 +88,12 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         fidelities=levels,
         resources=oracle.resources,
         problem=problem,
-        surrogate=surrogate,
-        acquisition=acquisition,
-        proposers=proposers,
-        initial_proposer=initial_proposer,
-        initial=spec.initial or _default_initial(spec, space, len(names)),
-        rivals=rivals,
+        surrogate=models.surrogate,
+        acquisition=models.acquisition,
+        proposers=models.proposers,
+        initial_proposer=models.initial_proposer,
+        initial=models.initial,
+        rivals=models.rivals,
         gates=gates,
     )
 
@@ -271,6 +243,23 @@ def _desirability(spec: CampaignSpec, oracle: Oracle) -> Desirability | None:
     return Desirability(tuple(wishes)) if wishes else None
 
 
+def _check_question(spec: CampaignSpec, oracle: Oracle, outputs: Sequence[str]) -> None:
+    """Refuse to pursue an array, and to call labels hopeless that teach something."""
+    for output in outputs:
+        if oracle.outputs[output].shape != ():
+            raise SpecError(
+                f"output {output!r} is an array of shape {oracle.outputs[output].shape}; a goal or a "
+                "constraint needs a single number.",
+                ("question",),
+            )
+    if spec.workers.cancel_hopeless is not None and spec.question.goal != "optimize":
+        raise SpecError(
+            f"no label is hopeless where the goal is to {spec.question.goal}: each teaches the model something. "
+            "Leave it out.",
+            ("workers", "cancel_hopeless"),
+        )
+
+
 def _check_desirability(spec: CampaignSpec) -> None:
     """Refuse what a desirability can't reach, and what is decided by one output."""
     if spec.stop.target is not None and not 0 < spec.stop.target <= 1:
@@ -351,85 +340,3 @@ def _check_budget(spec: CampaignSpec, fidelities: tuple[str, ...]) -> None:
             f"Add 'labels', 'cost', 'wall_time' or {fidelities[-1]!r}.",
             ("budget",),
         )
-
-
-def _models(spec: CampaignSpec, problem: Problem) -> tuple[str, tuple[str, ...], str, tuple[str, ...], str]:
-    """Names of surrogate, its rivals, acquisition, proposers and the initial design's proposer, checked to work
-    together.
-    """
-    from theoros.models import registry
-
-    try:
-        surrogate = registry.default_surrogate(problem) if spec.surrogate == "auto" else spec.surrogate
-        registry.check_surrogate_name(surrogate, problem)
-        if spec.surrogate != "auto" and problem.noise:
-            registry.check_reads_noise(surrogate)
-        if spec.surrogate_options:
-            if spec.surrogate == "auto":
-                raise ValueError("only a surrogate that is named has options. Name it, or leave them out.")
-            registry.surrogate(surrogate, spec.surrogate_options)
-    except ValueError as error:
-        raise SpecError(str(error), ("surrogate",)) from error
-    try:
-        acquisition = (
-            registry.default_acquisition(problem, surrogate) if spec.acquisition == "auto" else spec.acquisition
-        )
-        registry.compatible(surrogate, acquisition, problem.aim)
-        rivals = registry.rivals(problem, acquisition) if spec.surrogate == "auto" else ()
-    except ValueError as error:
-        raise SpecError(str(error), ("acquisition",)) from error
-    proposers = spec.proposers or registry.default_proposers(problem)
-    for i, name in enumerate(proposers):
-        try:
-            registry.check_proposer_name(name, problem)
-        except ValueError as error:
-            raise SpecError(str(error), ("proposers", i)) from error
-    initial = proposers[0] if acquisition == "random" else registry.initial_proposer(problem)
-    return surrogate, rivals, acquisition, tuple(proposers), initial
-
-
-def _structures(surrogate: str, oracle: Oracle) -> tuple[str, ...]:
-    """The arrays that the surrogate reads, which the oracle has to give."""
-    from theoros.models import registry
-
-    wanted = registry.structures_read(surrogate)
-    if missing := [name for name in wanted if name not in oracle.outputs]:
-        names = ", ".join(wanted)
-        raise SpecError(
-            f"the surrogate {surrogate!r} learns from the output {missing[0]!r}, and the oracle {oracle.name!r} is not "
-            f"asked for it or has none. Add 'record: [{names}]' to the question, or use another surrogate.",
-            ("surrogate",),
-        )
-    return wanted
-
-
-def _check_credit(spec: CampaignSpec, proposers: Sequence[str]) -> None:
-    """Raise SpecError where credit by time would say nothing, or would break a promise."""
-    if spec.credit != "per_second":
-        return
-    if len(proposers) < 2:
-        raise SpecError(
-            f"credit is shared among proposers, and this campaign has one, {proposers[0]!r}. Name several proposers, "
-            "or leave it out.",
-            ("credit",),
-        )
-    if spec.workers.slots == 1:
-        raise SpecError(
-            "credit per second depends on how long proposers take, and a campaign with one slot repeats exactly. "
-            "Use more slots, or leave it out.",
-            ("credit",),
-        )
-
-
-def _default_initial(spec: CampaignSpec, space: Space, levels: int) -> int:
-    """Two points per parameter, at least five, or ten for molecules and libraries; never over half the label budget.
-
-    With several levels half as many: each is asked at every level, and where a cheap level is of use it tells the rest
-    for less (`benchmarks/fidelities.py`).
-    """
-    parameters = getattr(space, "parameters", None)
-    wanted = max(5, min(2 * len(parameters), 20)) if parameters else 10
-    if levels > 1:
-        wanted = max(FEWEST_PAIRS, math.ceil(wanted / 2))
-    limits = [n for n in (spec.budget.labels, *spec.budget.fidelities.values()) if n is not None]
-    return max(1, min(wanted, math.ceil(min(limits) / 2))) if limits else wanted
