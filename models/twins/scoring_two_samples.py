@@ -31,12 +31,10 @@ def maximum_mean_discrepancy(
     by permuting who is whose (Gretton et al., JMLR 13, 723 (2012)). Of more than `MOST_EVENTS` events of a kind that
     many are drawn. Raises ValueError as `classifier_two_sample` does.
     """
-    X, Y = _alike(first, second)
+    X, Y = in_common_units(first, second)
     X, Y = (sample[rng.permutation(len(sample))[:MOST_EVENTS]] for sample in (X, Y))
     both = np.concatenate([X, Y])
-    squares = cdist(both, both, "sqeuclidean")
-    median = float(np.median(squares[np.triu_indices(len(both), 1)]))
-    kernel = np.exp(-squares / (median if median > 0 else 1.0))
+    kernel = gaussian_kernel(both)
     members = np.zeros((len(both), permutations + 1))
     members[: len(X), 0] = 1.0
     for column in range(1, permutations + 1):
@@ -67,7 +65,7 @@ def classifier_two_sample(first: ArrayLike, second: ArrayLike, *, seed: int, fol
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    X, Y = _alike(first, second)
+    X, Y = in_common_units(first, second)
     rng, n = np.random.default_rng(seed), min(len(X), len(Y))
     X, Y = (sample[rng.permutation(len(sample))[:n]] for sample in (X, Y))
     kinds = np.repeat([0, 1], n)
@@ -78,11 +76,18 @@ def classifier_two_sample(first: ArrayLike, second: ArrayLike, *, seed: int, fol
     return TwoSample(right, float(norm.sf((right - 0.5) * 2 * np.sqrt(2 * n))))
 
 
-def _alike(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
-    """Both samples in units of their joint deviation."""
+def in_common_units(first: ArrayLike, second: ArrayLike) -> tuple[Array, Array]:
+    """Both samples in units of their joint deviation; raises ValueError as `classifier_two_sample` does."""
     X, Y = (np.asarray(sample, dtype=np.float64) for sample in (first, second))
     if X.ndim != 2 or Y.ndim != 2 or X.shape[1] != Y.shape[1] or min(len(X), len(Y)) < 10:
         raise ValueError(f"samples of shapes {X.shape} and {Y.shape} can't be compared: n x d and k x d, ten or more")
     spread = np.concatenate([X, Y]).std(0)
     unit = np.where(spread > 0, spread, 1.0)
     return X / unit, Y / unit
+
+
+def gaussian_kernel(events: Array) -> Array:
+    """A Gaussian kernel ``n x n`` between events ``n x d``, with their median squared distance as its width."""
+    squares = cdist(events, events, "sqeuclidean")
+    median = float(np.median(squares[np.triu_indices(len(events), 1)]))
+    return np.asarray(np.exp(-squares / (median if median > 0 else 1.0)), dtype=np.float64)

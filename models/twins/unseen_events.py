@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 
 from theoros.models.contract import Array
 from theoros.models.encoders import encoder_for
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage
-from theoros.models.twins.scoring_two_samples import TwoSample
+from theoros.models.twins.scoring_two_samples import TwoSample, gaussian_kernel, in_common_units
 from theoros.models.twins.unseen import Score, Unseen, together
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
@@ -93,14 +92,9 @@ def paired_discrepancy(first: Array, second: Array, rng: np.random.Generator) ->
 
     A Gaussian kernel over columns in units of their deviations, the median distance its width; the one-sample
     U-statistic, in which no event meets its own partner (Gretton et al., JMLR 13, 723 (2012), lemma 6). The p-value is
-    by `SWAPS` swaps of partners.
+    by `SWAPS` swaps of partners. Raises ValueError for fewer than ten pairs.
     """
-    both = np.concatenate([first, second])
-    spread = both.std(0)
-    both = both / np.where(spread > 0, spread, 1.0)
-    squares, n = cdist(both, both, "sqeuclidean"), len(first)
-    median = float(np.median(squares[np.triu_indices(2 * n, 1)]))
-    kernel = np.exp(-squares / (median if median > 0 else 1.0))
+    kernel, n = gaussian_kernel(np.concatenate(in_common_units(first, second))), len(first)
     terms = kernel[:n, :n] + kernel[n:, n:] - kernel[:n, n:] - kernel[n:, :n]
     np.fill_diagonal(terms, 0.0)
     # A swap of partners i turns the signs of row and column i.
