@@ -1,6 +1,7 @@
 """What is remembered: the store of campaigns, the queue of evaluations, labels, decisions and model versions.
 
-``from theoros.db import Store`` is the way in. Importing this package loads no SQLAlchemy; names load when used.
+``from theoros.db import Store`` is the way in. Importing this package loads no SQLAlchemy; what needs it loads when
+used.
 """
 
 from __future__ import annotations
@@ -8,77 +9,47 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from theoros.db.errors import (
+    AnswerNotFinite,
+    AttemptNotFound,
+    CampaignExists,
+    CampaignNotFound,
+    CampaignOwned,
+    OwnershipLost,
+    StoreError,
+)
+from theoros.db.records import (
+    AnswerRecord,
+    CampaignRecord,
+    CandidateRecord,
+    CardRecord,
+    CheckRecord,
+    Claim,
+    DecisionRecord,
+    EvaluationRecord,
+    EventRecord,
+    FailureRecord,
+    LabelRecord,
+    ModelVersionRecord,
+    OfferRecord,
+    OutputValue,
+    ParentRecord,
+    PredictionRecord,
+    Progress,
+    RunInfo,
+    ScoreRecord,
+)
+
 if TYPE_CHECKING:
     from theoros.db.artifacts import ArtifactStore
-    from theoros.db.errors import (
-        AnswerNotFinite,
-        AttemptNotFound,
-        CampaignExists,
-        CampaignNotFound,
-        CampaignOwned,
-        OwnershipLost,
-        StoreError,
-    )
     from theoros.db.migrate import upgrade_database
-    from theoros.db.records import (
-        AnswerRecord,
-        CampaignRecord,
-        CandidateRecord,
-        CardRecord,
-        CheckRecord,
-        Claim,
-        DecisionRecord,
-        EvaluationRecord,
-        EventRecord,
-        FailureRecord,
-        LabelRecord,
-        ModelVersionRecord,
-        OfferRecord,
-        OutputValue,
-        ParentRecord,
-        PredictionRecord,
-        Progress,
-        RunInfo,
-        ScoreRecord,
-    )
     from theoros.db.store import Store
 
 _HOME = {
-    "store": ("Store",),
-    "artifacts": ("ArtifactStore",),
-    "migrate": ("upgrade_database",),
-    "errors": (
-        "AnswerNotFinite",
-        "AttemptNotFound",
-        "CampaignExists",
-        "CampaignNotFound",
-        "CampaignOwned",
-        "OwnershipLost",
-        "StoreError",
-    ),
-    "records": (
-        "AnswerRecord",
-        "CampaignRecord",
-        "CandidateRecord",
-        "CardRecord",
-        "CheckRecord",
-        "Claim",
-        "DecisionRecord",
-        "EvaluationRecord",
-        "EventRecord",
-        "FailureRecord",
-        "LabelRecord",
-        "ModelVersionRecord",
-        "OfferRecord",
-        "OutputValue",
-        "ParentRecord",
-        "PredictionRecord",
-        "Progress",
-        "RunInfo",
-        "ScoreRecord",
-    ),
+    "ArtifactStore": "theoros.db.artifacts",
+    "Store": "theoros.db.store",
+    "upgrade_database": "theoros.db.migrate",
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "AnswerNotFinite",
@@ -114,9 +85,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
-    if module is None:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
