@@ -6,15 +6,18 @@ After Tripp & Hernández-Lobato, arXiv:2406.07709.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from theoros.models.contract import Bred, Descent, ProposalRequest
-from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse
+from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
+from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
 
@@ -30,22 +33,37 @@ Breed = Callable[[Sequence[Candidate], np.random.Generator], tuple[str | None, t
 
 
 @dataclass(frozen=True)
-class Evolution:
-    """How long and how widely molecules are bred.
+class Evolution(ABC):
+    """A proposer that breeds molecules for their acquisition value; what makes a child is its own.
 
     The first parents are the best of the labelled molecules, of `BANK` molecules of the space's own set, the same in
     every search, and of some more of that set. In each of `generations` there are up to `offspring` children, and the
     best `population` of all that were met live on. No generation begins after `seconds` (a guard: a campaign that meets
-    it no longer repeats exactly).
+    it no longer repeats exactly). A child has one parent at `mutation_rate`, else two.
     """
 
-    generations: int
-    offspring: int
-    population: int
-    seconds: float
+    generations: int = 5
+    offspring: int = 100
+    population: int = 120
+    seconds: float = 30.0
+    mutation_rate: float = 0.6
 
-    def best(self, request: ProposalRequest, space: Molecules, breed: Breed, rng: np.random.Generator) -> list[Bred]:
-        """The best `request.n` distinct molecules met, few of them alike, each with its descent."""
+    name: ClassVar[str]
+    kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
+    needs_model: ClassVar[bool] = True
+
+    @abstractmethod
+    def breeder(self, space: Molecules) -> Breed:
+        """What makes children of molecules of `space`."""
+
+    def propose(self, request: ProposalRequest) -> list[Candidate]:
+        """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
+        return [candidate for candidate, _ in self.bred(request)]
+
+    def bred(self, request: ProposalRequest) -> list[Bred]:
+        """What `propose` returns, each with its descent."""
+        space = open_space(request, self.name)
+        breed, rng = self.breeder(space), np.random.default_rng(derived_seed(request.seed, self.name))
         deadline = time.monotonic() + self.seconds
         scored = ScoredMolecules(request)
         scored.add(self._founders(request, space, rng))

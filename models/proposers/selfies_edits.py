@@ -10,12 +10,9 @@ from typing import ClassVar
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.contract import Bred, ProposalRequest
 from theoros.models.generators.selfies_strings import smiles_of, tokens_of
 from theoros.models.proposers.evolution import Breed, Evolution, parent
 from theoros.models.proposers.genetic.editing import VALENCES, finished
-from theoros.models.proposers.molecule_pool import open_space
-from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
 
@@ -30,37 +27,21 @@ Tokens = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class SelfiesEdits:
+class SelfiesEdits(Evolution):
     """Evolution of SELFIES strings inside the maximisation of an acquisition function: it never asks the oracle.
 
     Every string of SELFIES tokens is a molecule (Krenn et al. 2020, doi:10.1088/2632-2153/aba947), so tokens are
     inserted, replaced and deleted at random as in STONED (Nigam et al., Chem. Sci. 12, 7079 (2021),
     doi:10.1039/D1SC00231G), and two molecules are crossed by joining the beginning of one string to the end of the
     other. A parent is written anew from a random atom each time, so that an edit may fall anywhere. What leaves the
-    space (a charge, too many atoms, a rule of stability) is dropped. The loop and its bounds are those of
-    `theoros.models.proposers.evolution.Evolution`.
+    space (a charge, too many atoms, a rule of stability) is dropped.
     """
 
-    generations: int = 5
-    offspring: int = 100
-    population: int = 120
-    seconds: float = 30.0
-    mutation_rate: float = 0.6
-
     name: ClassVar[str] = "selfies"
-    kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
-    needs_model: ClassVar[bool] = True
 
-    def propose(self, request: ProposalRequest) -> list[Candidate]:
-        """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
-        return [candidate for candidate, _ in self.bred(request)]
-
-    def bred(self, request: ProposalRequest) -> list[Bred]:
-        """What `propose` returns, each with its descent."""
-        space = open_space(request, self.name)
-        rng = np.random.default_rng(derived_seed(request.seed, self.name))
-        evolution = Evolution(self.generations, self.offspring, self.population, self.seconds)
-        return evolution.best(request, space, breeder(space, self.mutation_rate), rng)
+    def breeder(self, space: Molecules) -> Breed:
+        """See `Evolution.breeder`."""
+        return breeder(space, self.mutation_rate)
 
 
 def breeder(space: Molecules, mutation_rate: float) -> Breed:

@@ -8,46 +8,27 @@ from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.contract import Bred, ProposalRequest
 from theoros.models.proposers.evolution import Breed, Evolution, children, parent
 from theoros.models.proposers.genetic.crossover import crossover
 from theoros.models.proposers.genetic.editing import parent_of
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
-from theoros.models.proposers.molecule_pool import open_space
-from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
 
 
 @dataclass(frozen=True)
-class GeneticAlgorithm:
+class GeneticAlgorithm(Evolution):
     """Graph GA inside the maximisation of an acquisition function: it never asks the oracle.
 
     Tripp & Hernández-Lobato (arXiv:2406.07709) with operators after Jensen (Chem. Sci. 10, 3567 (2019)). Children come
-    from parents whose rank quantile is log-uniform, by mutation or by crossover; each operator makes one product. The
-    loop and its bounds are those of `theoros.models.proposers.evolution.Evolution`.
+    from parents whose rank quantile is log-uniform, by mutation or by crossover; each operator makes one product.
     """
 
-    generations: int = 5
-    offspring: int = 100
-    population: int = 120
-    seconds: float = 30.0
-    mutation_rate: float = 0.6
-
     name: ClassVar[str] = "genetic"
-    kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
-    needs_model: ClassVar[bool] = True
 
-    def propose(self, request: ProposalRequest) -> list[Candidate]:
-        """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""
-        return [candidate for candidate, _ in self.bred(request)]
-
-    def bred(self, request: ProposalRequest) -> list[Bred]:
-        """What `propose` returns, each with its descent."""
-        space = open_space(request, self.name)
-        rng = np.random.default_rng(derived_seed(request.seed, self.name))
-        evolution = Evolution(self.generations, self.offspring, self.population, self.seconds)
-        return evolution.best(request, space, _breeder(space, self.mutation_rate), rng)
+    def breeder(self, space: Molecules) -> Breed:
+        """See `Evolution.breeder`."""
+        return _breeder(space, self.mutation_rate)
 
 
 def offspring(
