@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.synthetic_problems import TestProblem, make
 from benchmarks.table import FOLDER, Table, column, spread
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, Quantity
 from theoros.orchestrator.ledger import Ledger

@@ -31,7 +31,7 @@ from benchmarks.synthetic_problems import make
 from benchmarks.table import Table, column
 from theoros.models import registry
 from theoros.models.calibration import coverage
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.budgets import campaign, complete, spend, spent_until
 from benchmarks.surroundings import apart
 from benchmarks.table import Table
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.models.labelled import labelled_best_first
 from theoros.models.proposers.genetic.algorithm import offspring
 from theoros.oracles.spaces import Molecules

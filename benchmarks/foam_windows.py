@@ -34,7 +34,8 @@ from theoros.db.outputs import HeldArray
 from theoros.models import decide
 from theoros.models.acquisition.standard_deviation import StandardDeviation
 from theoros.models.acquisition.violation import Violation
-from theoros.models.contract import Acquisition, Dataset, FittedSurrogate, Point, Problem, Proposal
+from theoros.models.contract import Acquisition, FittedSurrogate
+from theoros.models.data import Dataset, Point, Problem, Proposal
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed, unit_quasirandom
 from theoros.models.twins.foam import FILMS, FoamTwin

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.surroundings import apart
 from benchmarks.table import Table, column, spread
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.orchestrator.report.hypervolume import volumes

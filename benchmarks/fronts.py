@@ -51,7 +51,7 @@ class Theoros:
 
     def __init__(self, problem: Any, seed: int) -> None:
         from theoros.models import registry
-        from theoros.models.contract import OutcomeConstraint, Problem
+        from theoros.models.data import OutcomeConstraint, Problem
         from theoros.models.objective import Objective
         from theoros.oracles.spaces import Parameters, Real
 
@@ -79,7 +79,7 @@ class Theoros:
     def ask(self, X: np.ndarray, Y: np.ndarray, slacks: np.ndarray, n: int) -> np.ndarray:
         """See `Method`."""
         from theoros.models import decide
-        from theoros.models.contract import Dataset, Point
+        from theoros.models.data import Dataset, Point
 
         problem, seed = self.problem, 1000 * self.seed + len(X)
         candidates = [problem.space.candidate(dict(zip(self.names, map(float, x), strict=True))) for x in X]

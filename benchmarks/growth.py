@@ -86,7 +86,7 @@ def by_rows(method: str, file: Path, seed: int, limit: int) -> dict[str, float]:
 def _own(space: Any, method: str, n: int, X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, float]:
     """A cold fit to the first `n` labels, one after each of the others, and a decision."""
     from theoros.models import registry
-    from theoros.models.contract import Dataset, Point, Problem
+    from theoros.models.data import Dataset, Point, Problem
     from theoros.models.objective import Objective
     from theoros.workers import modelling
 

@@ -26,7 +26,8 @@ import torch
 from benchmarks.surroundings import apart
 from benchmarks.table import Table, column
 from theoros.models import registry
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Proposal
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Point, Problem, Proposal
 from theoros.models.decide import select
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed, unit_quasirandom

@@ -15,7 +15,7 @@ from baybe.searchspace import SearchSpace
 from baybe.settings import Settings
 from baybe.targets import NumericalTarget
 
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.models.sampling import derived_seed
 from theoros.oracles.spaces import Library
 from theoros.orchestrator.ledger import Ledger

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.ensemble import RandomForestRegressor
 
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.oracles.spaces import Library
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan

@@ -23,7 +23,7 @@ from botorch.models.transforms import Standardize
 from botorch.optim import optimize_acqf, optimize_acqf_mixed
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.models.sampling import unit_quasirandom
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Parameters

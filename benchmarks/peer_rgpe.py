@@ -19,7 +19,7 @@ from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
 from benchmarks.transfer_problems import Answer
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.proposers.earlier_best import best_of_earlier
 from theoros.oracles.candidate import Candidate
 

@@ -35,7 +35,8 @@ from benchmarks import pmo_oracles
 from benchmarks.surroundings import apart
 from benchmarks.table import Table, column, spread
 from theoros.models import decide, registry
-from theoros.models.contract import Acquisition, Dataset, FittedSurrogate, Origin, Point, Problem, Proposer, Surrogate
+from theoros.models.contract import Acquisition, FittedSurrogate, Proposer, Surrogate
+from theoros.models.data import Dataset, Origin, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.proposers.genetic.algorithm import offspring
 from theoros.models.sampling import derived_seed

@@ -37,7 +37,8 @@ from benchmarks.scattering_scores import CASES, OUTPUTS, Exam, oracle_of, proble
 from benchmarks.surroundings import apart
 from benchmarks.table import Table, column
 from theoros.models import decide, registry
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Proposal
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Dataset, Point, Proposal
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.scoring_process import measure_speed
 from theoros.oracles.candidate import Candidate

@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import FittedSurrogate, Point, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed, unit_quasirandom
 from theoros.models.twins.contract import FittedTwin

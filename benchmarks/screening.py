@@ -34,7 +34,8 @@ from sklearn.ensemble import RandomForestRegressor
 from benchmarks.table import Table, column, spread
 from theoros.models import decide, registry
 from theoros.models.acquisition.ucb import UpperConfidenceBound
-from theoros.models.contract import Acquisition, Dataset, FittedSurrogate, Point, Problem, Surrogate
+from theoros.models.contract import Acquisition, FittedSurrogate, Surrogate
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed

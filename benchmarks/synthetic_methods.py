@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.synthetic_problems import TestProblem
 from theoros.models import registry
-from theoros.models.contract import Dataset, OutcomeConstraint, Problem
-from theoros.models.contract import Point as Asked
+from theoros.models.data import Dataset, OutcomeConstraint, Problem
+from theoros.models.data import Point as Asked
 from theoros.models.objective import Objective
 from theoros.models.sampling import unit_quasirandom
 from theoros.oracles.spaces import Categorical, Parameters, Real

@@ -25,7 +25,7 @@ from benchmarks.surroundings import apart
 from benchmarks.table import Table, column, spread
 from benchmarks.transfer_problems import FAMILIES, Answer, Question, couplings, over_cube
 from theoros.models import registry
-from theoros.models.contract import Dataset, Earlier, Point, Problem
+from theoros.models.data import Dataset, Earlier, Point, Problem
 from theoros.models.decide import without_model
 from theoros.models.proposers.earlier_best import INITIAL
 from theoros.models.sampling import derived_seed

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import spearmanr
 
-from theoros.models.contract import Array, Dataset, Problem
+from theoros.models.data import Array, Dataset, Problem
 
 #: Candidates with labels at both levels before which a level is not judged.
 LEAST_SHARED = 8

@@ -13,17 +13,8 @@ from typing import cast
 import numpy as np
 
 from theoros.models import registry
-from theoros.models.contract import (
-    Acquisition,
-    Dataset,
-    FittedSurrogate,
-    Point,
-    Problem,
-    ProposalRequest,
-    Proposer,
-    SamplePaths,
-    Surrogate,
-)
+from theoros.models.contract import Acquisition, FittedSurrogate, ProposalRequest, Proposer, SamplePaths, Surrogate
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.decide import propose, select
 from theoros.models.twins.contract import FittedTwin
 from theoros.oracles.candidate import Candidate

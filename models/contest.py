@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from theoros.models import registry
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.feasibility import problem_of
 
 logger = logging.getLogger(__name__)

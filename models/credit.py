@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import beta
 
-from theoros.models.contract import Array, Dataset, Offer, Origin, Problem
+from theoros.models.data import Array, Dataset, Offer, Origin, Problem
 from theoros.models.labelled import labelled_utilities
 from theoros.models.sampling import unit_quasirandom
 

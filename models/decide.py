@@ -11,24 +11,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from theoros.models.contract import (
-    Acquisition,
-    Array,
-    BatchAcquisition,
-    Bred,
-    Choice,
-    Dataset,
-    FittedSurrogate,
-    Offer,
-    Pick,
-    Point,
-    Problem,
-    Proposal,
-    ProposalRequest,
-    Proposer,
-    Score,
-)
+from theoros.models.contract import Acquisition, BatchAcquisition, FittedSurrogate, ProposalRequest, Proposer, Score
 from theoros.models.credit import merged, offers, promises, shares, told
+from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Pick, Point, Problem, Proposal
 from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.oracles.candidate import Candidate
 
 #: Coordinates of a category, at most: a few labels can't tell many length scales.

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.embedding import Places, from_descriptors, from_smiles
 from theoros.models.fingerprints import FingerprintEncoder
 from theoros.oracles.candidate import Candidate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from theoros.models.contract import Dataset, OutcomeConstraint, Problem
+from theoros.models.data import Dataset, OutcomeConstraint, Problem
 from theoros.models.run_time import with_run_time
 
 #: The output that is 1 for a label and 0 for a candidate that failed for good.

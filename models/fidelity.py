@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from theoros.models.acquisition.base import GaussianBelief, hallucinated
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.oracles.candidate import Candidate
 
 #: Variance (standardised) below which knowing more is worth nothing: one per cent of the output's spread. It keeps

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Set
 
-from theoros.models.contract import Proposal
+from theoros.models.data import Proposal
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 

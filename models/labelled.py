@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, Problem
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.pareto import ranks
 from theoros.oracles.candidate import Candidate
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.oracles.candidate import Candidate
 
 #: The uncertainty is scaled so that this share of left-out labels lies within its central interval. In the middle

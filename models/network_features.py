@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.tree_features import MoleculeFeatures, tree_features
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 
 def non_dominated(utilities: Array) -> NDArray[np.bool_]:

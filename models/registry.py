@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from theoros.models.contract import Acquisition, Problem, Proposer, Surrogate
+from theoros.models.contract import Acquisition, Proposer, Surrogate
+from theoros.models.data import Problem
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from theoros.models.contract import RUN_TIME, Dataset, Problem
+from theoros.models.data import RUN_TIME, Dataset, Problem
 
 
 def logarithm(seconds: float | None) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from theoros.db import CampaignOwned, Claim, DecisionRecord, FailureRecord, Store
 from theoros.db.records import AnswerRecord, CheckRecord, EvaluationRecord, OutputValue
 from theoros.models.contest import Contest
-from theoros.models.contract import Choice
+from theoros.models.data import Choice
 from theoros.models.decide import without_model
 from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate

@@ -14,7 +14,7 @@ import numpy as np
 
 from theoros.db import CampaignNotFound, Store
 from theoros.db.records import LabelRecord
-from theoros.models.contract import Array, Dataset, Earlier, Point, Problem
+from theoros.models.data import Array, Dataset, Earlier, Point, Problem
 from theoros.oracles.candidate import Candidate
 from theoros.orchestrator.agents.beliefs import to_candidate
 from theoros.orchestrator.plan import Plan

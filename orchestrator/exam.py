@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from theoros.models.contract import Array, FittedSurrogate, Point
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Point
 from theoros.models.learning_error import learning_error
 from theoros.models.sampling import derived_seed
 from theoros.oracles.contract import Oracle, checked_values

@@ -12,7 +12,8 @@ import yaml
 from sqlalchemy.exc import DBAPIError
 
 from theoros.db import CardRecord, Store, StoreError
-from theoros.models.contract import FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Problem
 from theoros.models.feasibility import problem_of
 from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate

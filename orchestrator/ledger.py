@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from theoros.db.records import Claim, EvaluationRecord, Progress
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.oracles.candidate import Candidate
 from theoros.workers.memory import Ask, asked, closed, withdrawn
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from theoros.models.contract import Problem
+from theoros.models.data import Problem
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Fidelity, Quantity, cache_key
 from theoros.oracles.reference import OracleReference

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
-from theoros.models.contract import LabelNoise, OutcomeConstraint, Problem
+from theoros.models.data import LabelNoise, OutcomeConstraint, Problem
 from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.oracles.contract import Oracle, Quantity

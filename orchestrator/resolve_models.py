@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from theoros.models import registry
-from theoros.models.contract import Problem
+from theoros.models.data import Problem
 from theoros.oracles.contract import Oracle
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError

@@ -10,7 +10,7 @@ import numpy as np
 
 from theoros.db.ranking import Ranking
 from theoros.db.records import LabelRecord
-from theoros.models.contract import OutcomeConstraint, Problem
+from theoros.models.data import OutcomeConstraint, Problem
 from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.models.pareto import ranks

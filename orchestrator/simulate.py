@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from theoros.db.outputs import HeldArray
 from theoros.db.records import EvaluationRecord
-from theoros.models.contract import RUN_TIME, Choice, Origin, Point
+from theoros.models.data import RUN_TIME, Choice, Origin, Point
 from theoros.models.run_time import logarithm
 from theoros.oracles.contract import Oracle, checked_values
 from theoros.oracles.failures import MissingDependency, OracleFailure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theoros.models.contract import Choice, FittedSurrogate, Proposal
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Choice, Proposal
 from theoros.models.decide import without_model
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Categorical, Integer, Library, Ordinal, Parameters
 from theoros.orchestrator.ledger import Ledger

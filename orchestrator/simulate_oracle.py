@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.oracles.contract import Oracle
 from theoros.oracles.rehearsal import Delay, generator
 from theoros.orchestrator.plan import Plan

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.orchestrator.simulate import Step
 from theoros.orchestrator.yardstick import Yardstick
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from theoros.models.contract import Array, Problem
+from theoros.models.data import Array, Problem
 from theoros.models.desirability import Desirability
 from theoros.models.objective import Objective
 from theoros.orchestrator.report.hypervolume import start_of, volumes

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from theoros.models.contract import Dataset, Origin, Point, Structure
+from theoros.models.data import Dataset, Origin, Point, Structure
 from theoros.models.feasibility import SUCCEEDS
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import ray
 
-from theoros.models.contract import Point, Proposal
+from theoros.models.data import Point, Proposal
 from theoros.models.widening import Widening
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.gates.gatekeeper import Counts

@@ -11,7 +11,8 @@ import numpy as np
 
 from theoros.models.agreement import dropped
 from theoros.models.contest import Contest, held
-from theoros.models.contract import Array, Choice, Dataset, FittedSurrogate, Point, Problem, Proposal
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Choice, Dataset, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
 from theoros.models.twins.unseen import DRAWN, PICTURED, Score
 from theoros.models.widening import Widening

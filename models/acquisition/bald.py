@@ -10,7 +10,8 @@ import numpy as np
 
 from theoros.models.acquisition.predicted import at_target, best_of, likely, spread
 from theoros.models.acquisition.several import wanted
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.oracles.candidate import Candidate
 
 #: The least noise, relative to the largest deviation that is scored, so that exact labels carry finite information.

@@ -14,7 +14,8 @@ from botorch.models.deterministic import GenericDeterministicModel
 from botorch.utils.probability.utils import log_ndtr
 from torch import Tensor
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, OutcomeConstraint, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.surrogates.ard_moments import Moments
 from theoros.models.surrogates.output_model import OutputModel

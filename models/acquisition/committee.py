@@ -10,7 +10,8 @@ import numpy as np
 
 from theoros.models.acquisition.predicted import CHUNK, at_target, likely
 from theoros.models.acquisition.several import units
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Pick, Point, Problem, SamplePaths, Score
+from theoros.models.contract import FittedSurrogate, Paths, SamplePaths, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.oracles.candidate import Candidate
 
 #: Directions in which candidates differ by less than this share of the largest are rounding.

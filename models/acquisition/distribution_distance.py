@@ -12,7 +12,8 @@ import numpy as np
 from theoros.models.acquisition.member_patterns import drawn, one_after_another, patterns, unsettled
 from theoros.models.acquisition.predicted import at_target, likely
 from theoros.models.acquisition.several import wanted
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.contract import FittedTwin
 from theoros.oracles.candidate import Candidate

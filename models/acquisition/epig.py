@@ -13,17 +13,8 @@ from torch import Tensor
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import CHUNK, at_target, likely, offers_posterior, spread
 from theoros.models.acquisition.several import total, wanted
-from theoros.models.contract import (
-    Array,
-    Dataset,
-    FittedSurrogate,
-    Paths,
-    Point,
-    Prediction,
-    Problem,
-    SamplePaths,
-    Score,
-)
+from theoros.models.contract import FittedSurrogate, Paths, SamplePaths, Score
+from theoros.models.data import Array, Dataset, Point, Prediction, Problem
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from theoros.models.acquisition.base import GaussianBelief
-from theoros.models.contract import Dataset, Problem
+from theoros.models.data import Dataset, Problem
 from theoros.models.labelled import labelled_utilities
 
 #: When so many candidates so near the incumbent (in every coordinate of the unit cube) have gained less than

@@ -12,7 +12,8 @@ from scipy.special import log_ndtr
 
 from theoros.models.acquisition.improvement import log_improvement
 from theoros.models.acquisition.predicted import at_target, best_of, units_of
-from theoros.models.contract import Array, Dataset, FittedSurrogate, OutcomeConstraint, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, OutcomeConstraint, Pick, Point, Problem
 from theoros.models.labelled import labelled_utilities
 from theoros.oracles.candidate import Candidate
 

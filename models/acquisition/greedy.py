@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from theoros.models.acquisition.predicted import at_target, best_of, optimistic, units_of
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.oracles.candidate import Candidate
 
 

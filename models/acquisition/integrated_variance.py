@@ -14,7 +14,8 @@ from torch import Tensor
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import at_target, likely
 from theoros.models.acquisition.several import total, wanted
-from theoros.models.contract import Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Dataset, Pick, Point, Problem
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import EXACT
 from theoros.oracles.candidate import Candidate

@@ -10,7 +10,7 @@ import torch
 
 from theoros.models.acquisition.base import GaussianBelief, hallucinated, standardised_bound
 from theoros.models.acquisition.predicted import VIOLATION_WEIGHT
-from theoros.models.contract import Array, Pick, Point, Problem
+from theoros.models.data import Array, Pick, Point, Problem
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import EXACT
 from theoros.oracles.candidate import Candidate

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from theoros.models.acquisition.base import GaussianBelief, labelled_at_target, pending_features
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.pareto import non_dominated
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.output_model import OutputModel

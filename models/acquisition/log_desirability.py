@@ -21,7 +21,8 @@ from theoros.models.acquisition.base import (
     standardised_bound,
 )
 from theoros.models.acquisition.known import Known
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.desirability import Desirability
 from theoros.models.sampling import derived_seed, normal_quasirandom
 from theoros.models.surrogates.output_model import OutputModel

@@ -24,7 +24,8 @@ from theoros.models.acquisition.base import (
 )
 from theoros.models.acquisition.improvement import log_difference, log_improvement
 from theoros.models.acquisition.known import Known
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.pareto import non_dominated
 from theoros.models.surrogates.output_model import OutputModel

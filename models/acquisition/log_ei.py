@@ -26,7 +26,8 @@ from theoros.models.acquisition.exhausted import demanded
 from theoros.models.acquisition.improvement import log_improvement
 from theoros.models.acquisition.known import Known
 from theoros.models.acquisition.written_out import log_expected_improvement
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.output_model import OutputModel

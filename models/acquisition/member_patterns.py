@@ -8,7 +8,7 @@ import numpy as np
 
 from theoros.models.acquisition.predicted import spread
 from theoros.models.acquisition.several import wanted
-from theoros.models.contract import Array, Dataset, Pick, Point, Problem
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.contract import FittedTwin
 from theoros.oracles.candidate import Candidate

@@ -19,7 +19,8 @@ from theoros.models.acquisition.base import (
     standardised_objective,
     weighed,
 )
-from theoros.models.contract import Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.labelled import labelled_best_first
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
-from theoros.models.contract import RUN_TIME, Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import RUN_TIME, Array, Dataset, Point, Problem
 from theoros.models.surrogates.output_model import OutputModel
 
 #: Run times that must be known before they are believed.

@@ -10,8 +10,9 @@ import numpy as np
 
 from theoros.models import registry
 from theoros.models.acquisition.predicted import offers_posterior
-from theoros.models.contract import Acquisition, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import Acquisition, FittedSurrogate, Score
 from theoros.models.credit import shares
+from theoros.models.data import Dataset, Point, Problem
 
 #: Who takes turns beside a surrogate with a joint posterior, and beside one of means, variances and draws.
 GAUSSIAN = ("log_ei", "ucb", "mes")

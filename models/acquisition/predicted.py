@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.special import ndtr
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Prediction, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Pick, Point, Prediction, Problem
 from theoros.oracles.candidate import Candidate
 
 #: Units of the objective's spread lost per unit of its own spread by which a constraint is violated.

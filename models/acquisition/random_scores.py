@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Point, Problem
 from theoros.oracles.candidate import Candidate
 
 

@@ -21,7 +21,8 @@ from theoros.models.acquisition.base import (
 )
 from theoros.models.acquisition.joint_picks import upper_bounds_in_turn
 from theoros.models.acquisition.ucb import upper_confidence_bound
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.surrogates.chain_blocks import BlockKernel
 from theoros.models.surrogates.output_model import OutputModel

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition
 from theoros.models.acquisition.predicted import spread
-from theoros.models.contract import Dataset, Problem
+from theoros.models.data import Dataset, Problem
 
 
 def wanted(problem: Problem) -> tuple[str, ...]:

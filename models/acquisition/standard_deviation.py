@@ -13,7 +13,8 @@ from torch import Tensor
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
 from theoros.models.acquisition.predicted import at_target, best_of, likely, offers_posterior
 from theoros.models.acquisition.several import units, wanted
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate
 

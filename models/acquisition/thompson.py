@@ -9,7 +9,8 @@ from typing import ClassVar, cast
 import numpy as np
 
 from theoros.models.acquisition.predicted import VIOLATION_WEIGHT, one_of_each, units_of
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Pick, Point, Problem, SamplePaths, Score
+from theoros.models.contract import FittedSurrogate, Paths, SamplePaths, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.labelled import labelled_utilities
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

@@ -29,7 +29,8 @@ from theoros.models.acquisition.predicted import (
     units_of,
 )
 from theoros.models.acquisition.written_out import upper_bound
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Pick, Point, Problem, Score
+from theoros.models.contract import FittedSurrogate, Score
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.oracles.candidate import Candidate

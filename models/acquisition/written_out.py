@@ -10,7 +10,7 @@ from scipy.special import erfcx, log_ndtr, ndtr
 
 from theoros.models.acquisition.base import Bound
 from theoros.models.acquisition.predicted import VIOLATION_WEIGHT
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.objective import Objective
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)

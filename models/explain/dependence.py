@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Problem
 from theoros.models.explain.means import parameter_names, predicted, table_of
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import Array, FittedSurrogate, Point, Prediction, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Point, Prediction, Problem
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Library, Parameters
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import sobol_indices, uniform
 
-from theoros.models.contract import Array, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Problem
 from theoros.models.encoders import Column, ParameterEncoder
 from theoros.models.explain.means import means_of, parameter_names, predicted, table_of
 from theoros.models.sampling import derived_seed

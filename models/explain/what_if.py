@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from theoros.models.contract import FittedSurrogate, Point, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Point, Problem
 from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
 

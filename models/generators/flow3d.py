@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.generators.flow3d_bonds import BondLengths, bond_orders, smiles_of
 from theoros.models.generators.flow3d_matching import aligned, between, followed, noise
 from theoros.models.generators.flow3d_molecules import (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.generators.flow3d_molecules import Structure, UnitedAtom
 
 #: The largest order of a bond.

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.sampling import derived_seed
 from theoros.oracles.chemistry.geometry import from_smiles
 from theoros.oracles.failures import InvalidCandidate

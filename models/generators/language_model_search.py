@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.generators.corpus import randomised
 from theoros.models.generators.language_model import LanguageModel, batch_of, sampled, texts
 from theoros.models.generators.language_model_training import descend

@@ -16,7 +16,8 @@ from botorch.utils.sampling import manual_seed
 from torch import Tensor
 
 from theoros.models.acquisition.ucb import UpperConfidenceBound
-from theoros.models.contract import Array, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Array
 from theoros.models.encoders import LinearRow, ParameterEncoder
 from theoros.models.proposers.feature_search import FeatureSearch, evaluate, spread_out
 from theoros.models.proposers.local_search import local_search, neighbours

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from theoros.models.contract import Earlier, Problem, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Earlier, Problem
 from theoros.models.encoders import encoder_for
 from theoros.models.labelled import labelled_best_first
 from theoros.models.proposers.random_design import RandomDesign

@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.contract import Bred, Descent, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Bred, Descent
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.contract import Array, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Array
 from theoros.models.generators.gflownet_training import Balance, Corpus, balance, flow_network
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.screening import admissible

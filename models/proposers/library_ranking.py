@@ -10,7 +10,8 @@ from typing import ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Paths, ProposalRequest
+from theoros.models.contract import Paths, ProposalRequest
+from theoros.models.data import Array
 from theoros.models.proposers.random_design import RandomDesign
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import ParameterEncoder
 from theoros.oracles.candidate import Candidate
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from theoros.models.contract import Array, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Array
 from theoros.oracles.candidate import Candidate
 
 

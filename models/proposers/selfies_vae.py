@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Array
 from theoros.models.generators.selfies_strings import tokens_of
 from theoros.models.generators.selfies_vae import SelfiesVAE
 from theoros.models.generators.selfies_vae_metrics import in_space

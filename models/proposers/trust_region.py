@@ -10,7 +10,8 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Array, Dataset
 from theoros.models.encoders import ParameterEncoder
 from theoros.models.labelled import labelled_utilities
 from theoros.models.proposers.feature_search import Features, FeatureSearch, evaluate, spread_out

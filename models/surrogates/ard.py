@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 
 class ArdKernel(torch.nn.Module):

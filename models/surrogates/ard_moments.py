@@ -15,7 +15,7 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import ArdKernel, stationary
 from theoros.models.surrogates.structure import TaskMean
 

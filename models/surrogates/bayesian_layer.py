@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 #: Noise variance (of standardised labels) is at least this.
 SMALLEST = 1e-6

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.kernels import TanimotoKernel
 from theoros.models.surrogates.chain_marginal import ChainHyperparameters, ChainPosterior, Term
 from theoros.models.surrogates.marginal import JITTER, OUTPUT_BOX

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import stationary
 from theoros.models.surrogates.marginal import (
     CATEGORY,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import Encoder, feature_names
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.fitting import NOISE_FLOORS, FitFailed, State

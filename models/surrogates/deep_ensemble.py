@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Prediction, Problem
+from theoros.models.contract import FittedSurrogate, Paths
+from theoros.models.data import Array, Dataset, Prediction, Problem
 from theoros.models.left_out import left_out
 from theoros.models.network_features import NetworkFeatures, Scaling, network_features
 from theoros.models.sampling import derived_seed

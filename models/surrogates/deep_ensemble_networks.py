@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.left_out import uncertainty_scale
 
 #: Weights ``M x in x out`` and biases ``M x 1 x out`` of each layer of M networks.

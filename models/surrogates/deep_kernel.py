@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Dataset, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Dataset, Problem
 from theoros.models.encoders import Encoder, encoder_for
 from theoros.models.feasibility import SUCCEEDS
 from theoros.models.left_out import left_out

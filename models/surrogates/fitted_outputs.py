@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Point, Prediction
+from theoros.models.data import Array, Point, Prediction
 from theoros.oracles.candidate import Candidate
 
 

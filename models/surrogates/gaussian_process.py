@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import RUN_TIME, Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import FittedSurrogate, Paths
+from theoros.models.data import RUN_TIME, Dataset, Point, Prediction, Problem
 from theoros.models.embedding import Places
 from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for, feature_names
 from theoros.models.feasibility import SUCCEEDS

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import Encoder
 from theoros.models.surrogates.closed_form import fit_closed_form
 from theoros.models.surrogates.gaussian_process import GaussianProcess

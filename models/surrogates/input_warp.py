@@ -11,7 +11,7 @@ import torch
 from botorch.models.transforms.utils import kumaraswamy_warp
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.marginal import Hyperparameters, MarginalPosterior
 

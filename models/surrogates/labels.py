@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array, Dataset, Problem
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.surrogates.outliers import DOUBT, Fences, fences
 from theoros.models.surrogates.scatter import KnownScatter
 from theoros.models.surrogates.standardise import standardisation

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import minimize
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import stationary
 from theoros.models.surrogates.outcome import Warp
 

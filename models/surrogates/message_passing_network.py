@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.molecule_graphs import ATOM_SIZES, BOND_SIZES, GraphBatch
 
 #: Training looks at the labels that a network leaves out this often, and keeps its best state.

@@ -12,7 +12,7 @@ import torch
 from botorch.utils.sampling import manual_seed
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.oracles.failures import MissingDependency
 
 #: A place to minus the logarithm of its density and the gradient of that.

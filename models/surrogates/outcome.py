@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 #: Logarithms beyond this one are no beliefs but overflows.
 FARTHEST = 60.0

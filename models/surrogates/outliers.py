@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Problem
+from theoros.models.data import Array, Problem
 from theoros.models.feasibility import SUCCEEDS
 
 #: A label is far off when the gap between it and the others is so many times their range: at the bad end of an

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.embedding import Places
 from theoros.models.surrogates.ard_moments import Moments
 from theoros.models.surrogates.fitting import State

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Paths, Prediction, Problem
+from theoros.models.contract import FittedSurrogate, Paths
+from theoros.models.data import Array, Dataset, Prediction, Problem
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.fitted_outputs import FittedOutputs, with_fidelity
 from theoros.models.surrogates.standardise import standardisation

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from theoros.models.contract import Dataset, FittedSurrogate, Paths, Point, Prediction, Problem
+from theoros.models.contract import FittedSurrogate, Paths
+from theoros.models.data import Dataset, Point, Prediction, Problem
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.gaussian_process import FittedGaussianProcess

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.closed_form import MOST_NUGGET
 from theoros.models.surrogates.fitting import NOISE_FLOORS

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 

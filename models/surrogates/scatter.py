@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.posterior import Posterior
 
 #: Logarithms of variances, relative to the labels' own, are believed within these.

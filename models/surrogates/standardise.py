@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 
 def standardisation(y: Array, fidelity: np.ndarray[Any, np.dtype[np.int64]], fidelities: int) -> tuple[Array, Array]:

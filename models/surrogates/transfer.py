@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.feasibility import SUCCEEDS
 from theoros.models.surrogates.closed_form import (
     FAMILIES,

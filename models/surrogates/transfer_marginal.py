@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import stationary
 from theoros.models.surrogates.marginal import JITTER, MEAN_VARIANCE, OUTPUT, MarginalPosterior, nearest_mode
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import lapack
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.surrogates.ard import ArdKernel, stationary
 from theoros.models.surrogates.ard_moments import LEAST, PullBack
 from theoros.models.surrogates.transfer_kernel import Share, TransferKernel

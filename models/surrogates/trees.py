@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.tree import ExtraTreeRegressor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.packed_tree import PackedTree
 

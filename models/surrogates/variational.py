@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import Encoder
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.fitting import FitFailed

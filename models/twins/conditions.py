@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import Column, encoder_for
 from theoros.models.network_features import BOUND, NetworkFeatures, Scaling, network_features
 from theoros.models.surrogates.fitted_outputs import with_fidelity

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from theoros.models.contract import Array, FittedSurrogate, Point
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Point
 
 
 class FittedTwin(FittedSurrogate, Protocol):

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.surrogates.standardise import standardisation
 from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.fitted import FittedEnsemble

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array, Paths, Point, Prediction
+from theoros.models.contract import Paths
+from theoros.models.data import Array, Point, Prediction
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.conditions import Conditions
 from theoros.models.twins.lessons import Lessons

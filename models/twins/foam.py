@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Point, Prediction, Problem, Structure
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Point, Prediction, Problem, Structure
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_rollout import windows_rolled_out

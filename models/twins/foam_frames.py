@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.twins.foam_generator import Fluxes, Mover
 from theoros.models.twins.foam_graph import FoamGraph, FoamState, Shape, graph_of, shape_of
 from theoros.oracles.physics.foam import Foam

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.oracles.physics.foam import Foam
 from theoros.oracles.physics.foam.coarsening import K0
 from theoros.oracles.physics.foam.movie import growth_rate, side_variance

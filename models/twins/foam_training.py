@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_critic import Critic, critic_loss, generator_loss
 from theoros.models.twins.foam_frames import Generator, Made, Round, next_frames

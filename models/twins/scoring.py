@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist
 from scipy.stats import norm
 
-from theoros.models.contract import Array, Point
+from theoros.models.data import Array, Point
 from theoros.models.twins.contract import FittedTwin
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage, pit
 from theoros.models.twins.scoring_process import noise_ratio

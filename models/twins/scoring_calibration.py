@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import kstest
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 #: The probabilities of the central intervals that are looked at.
 LEVELS = (0.5, 0.9, 0.95)

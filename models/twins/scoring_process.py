@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 
 def noise_ratio(samples: ArrayLike, noise: ArrayLike) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 
 #: Events of each kind that a maximum mean discrepancy compares at most: it costs their square.
 MOST_EVENTS = 1_000

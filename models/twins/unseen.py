@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset
 from theoros.models.twins.contract import FittedTwin
 
 #: The key of a model version's hyperparameters under which the record stands, beside the outputs.

@@ -9,7 +9,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
-from theoros.models.contract import Array, Dataset, Point
+from theoros.models.data import Array, Dataset, Point
 from theoros.models.twins.contract import FittedTwin
 from theoros.models.twins.scoring_process import Drift, Residuals
 from theoros.models.twins.unseen import Score, together

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.encoders import encoder_for
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage
 from theoros.models.twins.scoring_two_samples import TwoSample, gaussian_kernel, in_common_units

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import Array, Dataset, FittedSurrogate, Problem
+from theoros.models.contract import FittedSurrogate
+from theoros.models.data import Array, Dataset, Problem
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.unseen import Score, Unseen, as_twin
 from theoros.models.twins.unseen_behaviour import behaviour, speedups

@@ -14,7 +14,7 @@ from theoros.db.records import (
     ParentRecord,
     PredictionRecord,
 )
-from theoros.models.contract import RUN_TIME, Choice, Dataset, Offer, Origin, Point, Problem
+from theoros.models.data import RUN_TIME, Choice, Dataset, Offer, Origin, Point, Problem
 from theoros.models.run_time import logarithm
 from theoros.oracles.candidate import Candidate
 from theoros.orchestrator.ledger import NOT_ITS_FAULT

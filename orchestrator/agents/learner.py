@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from theoros.db.outputs import HeldArray
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
-from theoros.models.contract import Problem
+from theoros.models.data import Problem
 from theoros.models.widening import Widening
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.agents.bus import Agent, Bus

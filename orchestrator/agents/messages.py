@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from theoros.db.records import EvaluationRecord
-from theoros.models.contract import Proposal
+from theoros.models.data import Proposal
 
 
 @dataclass(frozen=True)

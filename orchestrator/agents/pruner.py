@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ray.exceptions import RayTaskError
 
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.orchestrator.agents.beliefs import to_candidate
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import (

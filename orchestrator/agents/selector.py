@@ -8,7 +8,7 @@ from typing import ClassVar
 from ray.exceptions import RayTaskError
 
 from theoros.db.records import Progress
-from theoros.models.contract import Choice, Point
+from theoros.models.data import Choice, Point
 from theoros.models.decide import without_model
 from theoros.orchestrator.agents.beliefs import decision_record, to_candidate
 from theoros.orchestrator.agents.bus import Agent, Bus

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.orchestrator.report.canvas import canvas, plain
 from theoros.orchestrator.report.history import History, Sample
 from theoros.orchestrator.report.similarity import bit_matrix

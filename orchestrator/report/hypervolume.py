@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from theoros.db.records import LabelRecord
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.objective import Objective
 from theoros.models.pareto import non_dominated
 from theoros.orchestrator.scorecard import Scorecard

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theoros.db import Store
-from theoros.models.contract import Array, Problem
 from theoros.models.credit import JUDGED, earnings
+from theoros.models.data import Array, Problem
 from theoros.oracles.spaces import Molecules
 from theoros.orchestrator.agents.beliefs import history as labels_as_data
 from theoros.orchestrator.report.canvas import canvas, plain

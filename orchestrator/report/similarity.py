@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.fingerprints import thermometer_bits
 
 RADIUS, COLUMNS = 3, 4096

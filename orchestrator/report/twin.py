@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from theoros.db import Store
 from theoros.db.records import ModelVersionRecord
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.twins.scoring import gaussian_crps
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage, uniformity
 from theoros.models.twins.unseen import DRAWN, Unseen

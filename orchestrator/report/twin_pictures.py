@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import LogNorm, Normalize
 
 from theoros.db import Store
-from theoros.models.contract import Array
+from theoros.models.data import Array
 from theoros.models.twins.unseen import DRAWN, Unseen
 from theoros.orchestrator.report.canvas import canvas, plain
 from theoros.orchestrator.report.twin import numeric_inputs

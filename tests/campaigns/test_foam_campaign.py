@@ -12,7 +12,7 @@ import yaml
 from theoros.db import Store
 from theoros.db.outputs import StoredArray
 from theoros.models import decide
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.registry import acquisition
 from theoros.models.twins import foam, foam_rollout
 from theoros.models.twins.foam import FoamTwin

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.oracles.spaces import Categorical, Integer, Library, Molecules, Ordinal, Parameters, Real
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from theoros.models.contract import Prediction
+from theoros.models.data import Prediction
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from theoros.models.acquisition.integrated_variance import IntegratedVariance, m
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.ucb import UpperConfidenceBound
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import OutcomeConstraint, Point, Prediction
+from theoros.models.data import OutcomeConstraint, Point, Prediction
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Parameters, Real

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from theoros.models.agreement import LEAST_CORRELATION, LEAST_SHARED, dropped
-from theoros.models.contract import Dataset, Point, Problem
+from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.oracles.spaces import Parameters, Real
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from theoros.models import registry
 from theoros.models.contest import CLEAR, MOST_A_LABEL, Block, Contest, block_ends, held, log_densities
-from theoros.models.contract import Dataset, LabelNoise, Point, Prediction
+from theoros.models.data import Dataset, LabelNoise, Point, Prediction
 from theoros.oracles.spaces import Parameters, Real
 
 LINE = Parameters(x=Real(0, 1))

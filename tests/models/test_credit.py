@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from theoros.models import decide, registry
 from theoros.models.acquisition.portfolio import GAUSSIAN, MOMENTS, Portfolio
-from theoros.models.contract import Bred, Dataset, Descent, Offer, Origin, OutcomeConstraint, Point
 from theoros.models.credit import DRAWN, FLOOR, JUDGED, earnings, merged, promises, shares
+from theoros.models.data import Bred, Dataset, Descent, Offer, Origin, OutcomeConstraint, Point
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Parameters, Real

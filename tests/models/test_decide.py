@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from theoros.models import decide, registry
-from theoros.models.contract import Dataset, OutcomeConstraint, Point, Proposal, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Dataset, OutcomeConstraint, Point, Proposal
 from theoros.models.fidelity import LONGEST_RUN, choose_fidelity
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest

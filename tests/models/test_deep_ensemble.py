@@ -9,7 +9,7 @@ import pytest
 from theoros.models.acquisition.predicted import at_target
 from theoros.models.calibration import scores
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.left_out import left_out, uncertainty_scale
 from theoros.models.network_features import Scaling, network_features
 from theoros.models.surrogates.deep_ensemble import DeepEnsemble

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from theoros.models import registry
 from theoros.models.checks import check_surrogate
 from theoros.models.contest import log_densities
-from theoros.models.contract import Dataset, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Dataset
 from theoros.models.surrogates.deep_kernel import LEAST, DeepKernelProcess
 from theoros.models.surrogates.deep_kernel_features import STEEPEST, DeepKernel, Inputs
 from theoros.models.surrogates.gaussian_process import GaussianProcess

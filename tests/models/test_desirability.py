@@ -14,7 +14,7 @@ from theoros.models.acquisition.log_desirability import LogExpectedDesirability
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.thompson import Thompson
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import OutcomeConstraint, Point
+from theoros.models.data import OutcomeConstraint, Point
 from theoros.models.decide import propose, select
 from theoros.models.desirability import Desirability, Desirable
 from theoros.models.labelled import labelled_best_first, labelled_utilities

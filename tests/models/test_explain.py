@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theoros.models.contract import Prediction, Problem
+from theoros.models.data import Prediction, Problem
 from theoros.models.explain.dependence import STEPS, dependences
 from theoros.models.explain.sensitivities import sensitivities
 from theoros.models.explain.what_if import what_if

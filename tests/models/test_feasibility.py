@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from theoros.models import registry
-from theoros.models.contract import OutcomeConstraint, Point
+from theoros.models.data import OutcomeConstraint, Point
 from theoros.models.feasibility import SUCCEEDS, problem_of
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.workers.memory import Labelled, Labels, News

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.surrogates import fitting, marginal
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 from theoros.oracles.spaces import Parameters, Real

@@ -24,7 +24,7 @@ from theoros.models.acquisition.log_ehvi import LogExpectedHypervolumeImprovemen
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.thompson import Thompson
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import OutcomeConstraint
+from theoros.models.data import OutcomeConstraint
 from theoros.models.decide import propose, select
 from theoros.models.labelled import labelled_best_first
 from theoros.models.objective import Objective

@@ -5,7 +5,7 @@ import pytest
 
 from theoros.models import registry
 from theoros.models.checks import check_proposer
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.decide import propose, select
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.oracles.spaces import Categorical, Parameters, Real

@@ -8,7 +8,7 @@ from scipy.special import digamma
 from scipy.stats import norm
 
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import LabelNoise
+from theoros.models.data import LabelNoise
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.heteroskedastic import LEAST, LOG_SQUARE_MEAN, HeteroskedasticGaussianProcess
 from theoros.oracles.spaces import Parameters, Real

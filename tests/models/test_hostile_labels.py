@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from theoros.models import registry
 from theoros.models.checks import check_decision, damaged
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.oracles.spaces import Library, Parameters, Real
 
 SPACE = Parameters(x=Real(0, 1), y=Real(0, 1), idle=Real(0, 1))

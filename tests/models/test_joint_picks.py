@@ -7,7 +7,7 @@ import pytest
 
 from theoros.models.acquisition import joint_picks
 from theoros.models.acquisition.ucb import UpperConfidenceBound
-from theoros.models.contract import OutcomeConstraint, Point
+from theoros.models.data import OutcomeConstraint, Point
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from theoros.models import registry
 from theoros.models.acquisition.knowledge_gradient import KnowledgeGradient, expected_maximum
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import OutcomeConstraint
+from theoros.models.data import OutcomeConstraint
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 
 numbers = st.floats(-3, 3).map(lambda x: round(x, 2))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
-from theoros.models.contract import Dataset, LabelNoise, Point
+from theoros.models.data import Dataset, LabelNoise, Point
 from theoros.models.encoders import encoder_for
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 from theoros.models.surrogates.labels import Labels, standard_errors

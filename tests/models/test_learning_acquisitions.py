@@ -11,7 +11,7 @@ from theoros.models import registry
 from theoros.models.acquisition.committee import QueryByCommittee
 from theoros.models.acquisition.epig import RESOLUTION, ExpectedPredictiveInformationGain
 from theoros.models.acquisition.mes import MaxValueEntropySearch
-from theoros.models.contract import Prediction
+from theoros.models.data import Prediction
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 

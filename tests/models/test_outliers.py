@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theoros.models import registry
-from theoros.models.contract import Dataset, Origin, OutcomeConstraint, Point
+from theoros.models.data import Dataset, Origin, OutcomeConstraint, Point
 from theoros.models.decide import propose, select
 from theoros.models.objective import Objective
 from theoros.models.surrogates.gaussian_process import GaussianProcess

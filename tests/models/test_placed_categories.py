@@ -6,7 +6,7 @@ import torch
 
 from theoros.models import registry
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.models.decide import propose, select
 from theoros.models.encoders import ParameterEncoder, feature_names
 from theoros.models.surrogates.gaussian_process import GaussianProcess

@@ -10,7 +10,7 @@ import pytest
 from theoros.models.acquisition.predicted import at_target
 from theoros.models.calibration import scores
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.surrogates.packed_tree import PackedTree
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.models.surrogates.trees import Growth, grow

@@ -12,7 +12,7 @@ from theoros.models.acquisition.base import FeatureAcquisition
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.per_second import LEAST, LogExpectedImprovementPerSecond
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import RUN_TIME, Dataset
+from theoros.models.data import RUN_TIME, Dataset
 from theoros.models.feasibility import problem_of
 from theoros.models.run_time import logarithm
 from theoros.models.surrogates.gaussian_process import GaussianProcess

@@ -11,7 +11,7 @@ from scipy.stats import halfcauchy, lognorm
 
 from theoros.models import registry
 from theoros.models.checks import check_surrogate
-from theoros.models.contract import LabelNoise
+from theoros.models.data import LabelNoise
 from theoros.models.surrogates import saas_nuts
 from theoros.models.surrogates.nuts import SamplingFailed, sampled
 from theoros.models.surrogates.saas import SparseGaussianProcess

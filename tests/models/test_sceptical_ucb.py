@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from theoros.models.acquisition.base import belief_of
 from theoros.models.acquisition.sceptical_ucb import ScepticalUpperBound, _Sceptic, _widths, sceptical
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import Dataset, OutcomeConstraint
+from theoros.models.data import Dataset, OutcomeConstraint
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from theoros.models import registry
 from theoros.models.checks import check_acquisition
-from theoros.models.contract import Dataset
+from theoros.models.data import Dataset
 from theoros.models.objective import Objective
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest

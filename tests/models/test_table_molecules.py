@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.models.encoders import encoder_for
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.oracles.spaces import Library

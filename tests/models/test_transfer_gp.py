@@ -11,7 +11,8 @@ from scipy.stats import norm
 from theoros.models import registry
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.checks import check_acquisition, check_proposer, check_surrogate
-from theoros.models.contract import Dataset, Earlier, LabelNoise, Point, ProposalRequest
+from theoros.models.contract import ProposalRequest
+from theoros.models.data import Dataset, Earlier, LabelNoise, Point
 from theoros.models.proposers.earlier_best import APART, INITIAL, EarlierBest, best_of_earlier
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.gaussian_process import GaussianProcess

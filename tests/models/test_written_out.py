@@ -13,7 +13,7 @@ from theoros.models.acquisition.base import FeatureAcquisition, WrittenOut
 from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.ucb import UpperConfidenceBound
 from theoros.models.acquisition.written_out import log_excess
-from theoros.models.contract import Dataset, OutcomeConstraint, Point, Problem
+from theoros.models.data import Dataset, OutcomeConstraint, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.oracles.spaces import Parameters, Real

@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 
 from theoros.models import gates as module
-from theoros.models.contract import Proposal
+from theoros.models.data import Proposal
 from theoros.models.gates import CHECKS, admitted
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.gates.quick import Neutral, Within

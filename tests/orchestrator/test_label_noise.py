@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from theoros.models.contract import LabelNoise, Point
+from theoros.models.data import LabelNoise, Point
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.explain import refitted
 from theoros.orchestrator.resolve import resolve

@@ -8,7 +8,7 @@ import pytest
 
 from theoros.db import Store
 from theoros.db.records import LabelRecord, ModelVersionRecord, ScoreRecord
-from theoros.models.contract import Prediction
+from theoros.models.data import Prediction
 from theoros.models.learning_error import learning_error
 from theoros.models.objective import Objective
 from theoros.orchestrator.agents.learner import error_of

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.orchestrator.molecule_book import ALKANES, AROMATICS, CARD, LOGP, Book, Reader, properties
 from theoros.db import OfferRecord, Store
 from theoros.db.transfer import migrate_database
-from theoros.models.contract import OutcomeConstraint
+from theoros.models.data import OutcomeConstraint
 from theoros.models.desirability import Desirability, Desirable
 from theoros.models.objective import Objective
 from theoros.orchestrator.asktell import NothingToAsk

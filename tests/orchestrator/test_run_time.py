@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from theoros.db.records import CandidateRecord, LabelRecord
-from theoros.models.contract import RUN_TIME
+from theoros.models.data import RUN_TIME
 from theoros.orchestrator.agents.beliefs import labelled
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.simulate import simulate

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from theoros.models.contract import Prediction
+from theoros.models.data import Prediction
 from theoros.models.objective import Objective
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.cli.app import app

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from theoros.models import registry
 from theoros.models.contest import Contest
-from theoros.models.contract import Dataset, Origin, OutcomeConstraint, Point, Problem
+from theoros.models.data import Dataset, Origin, OutcomeConstraint, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate

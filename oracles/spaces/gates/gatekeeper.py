@@ -39,7 +39,7 @@ class Gatekeeper:
     """Holds the gates of a campaign.
 
     Called with a candidate it asks the quick gates only, in their order up to the first that turns the candidate away:
-    it is a `theoros.models.contract.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
+    it is a `theoros.models.data.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
     well. Each distinct molecule is judged once, and counted once, as long as it is remembered.
 
     A gate that raises has failed to judge a molecule, and turns it away: a campaign is not to stop for it. Sent to

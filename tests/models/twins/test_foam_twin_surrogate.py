@@ -11,7 +11,7 @@ import pytest
 from theoros.db import ArtifactStore
 from theoros.db.outputs import HeldArray, StoredArray
 from theoros.models.acquisition.violation import Violation
-from theoros.models.contract import Dataset, Origin, Point, Problem
+from theoros.models.data import Dataset, Origin, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.registry import acquisition, structures_read
 from theoros.models.twins import foam_rollout

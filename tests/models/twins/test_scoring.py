@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import energy_distance, norm
 
 from tests.models.exact_twin import ExactTwin
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.models.twins.scoring import crps, energy_score, examine, gaussian_crps, pooled, ratio
 from theoros.models.twins.scoring_calibration import (
     central_coverage,

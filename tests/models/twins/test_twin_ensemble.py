@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from theoros.models import registry
 from theoros.models.checks import check_acquisition, check_surrogate
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.twins.training import Training
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Parameters, Real

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from theoros.models.contract import Dataset, Point
+from theoros.models.data import Dataset, Point
 from theoros.models.twins.conditional_flow import ConditionalFlow
 from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.cvae import ConditionalVAE

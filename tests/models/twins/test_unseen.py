@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.models.exact_twin import ExactTwin
-from theoros.models.contract import Dataset
+from theoros.models.data import Dataset
 from theoros.models.objective import Objective
 from theoros.models.twins.unseen import DRAWN, PICTURED, Score, Unseen
 from theoros.models.twins.unseen_behaviour import RolledOut

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models.exact_twin import ExactTwin
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.models.twins.unseen import Unseen
 from theoros.models.twins.unseen_events import (
     FARTHEST,

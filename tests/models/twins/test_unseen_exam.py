@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.models.exact_twin import ExactTwin
-from theoros.models.contract import Dataset, Origin, Point
+from theoros.models.data import Dataset, Origin, Point
 from theoros.models.objective import Objective
 from theoros.models.twins.unseen import Score
 from theoros.models.twins.unseen_behaviour import RolledOut, RollsOut, behaviour, speedups

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from theoros.models.contract import Point
+from theoros.models.data import Point
 from theoros.models.twins.foam import FittedFoamTwin
 from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_scores import LAWS, Rollout
