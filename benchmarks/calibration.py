@@ -9,9 +9,9 @@ BraninCurrin with two objectives, whose checks are pooled. ``guided`` campaigns 
 chooses, ``random`` ones ask at random and fit the same models.
 
 `coverage_50` and `coverage_90` are the shares of labels in the central intervals of these probabilities, `late_50` and
-`late_90` those of the second half of a campaign. `mean_error` is the mean of errors in units of their predicted
-standard deviations, positive where labels were worse than predicted, and `rms_error` their root mean square: 0 and 1
-where the uncertainty is honest.
+`late_90` those of the second half of a campaign. `area` is the miscalibration area over all probabilities, 0 where the
+uncertainty is honest, and `median_error` the median error in units of the scale that was told, positive where labels
+were worse than predicted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.pools import POOLS, averaged, competitor
 from benchmarks.synthetic_problems import make
 from benchmarks.table import Table, column
 from theoros.models import registry
-from theoros.models.calibration import coverage
+from theoros.models.calibration import coverage, miscalibration_area
 from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.sampling import derived_seed
@@ -45,7 +45,7 @@ SYNTHETIC = ("branin", "hartmann6", "ackley4", "levy4", "rosenbrock4")
 FRONTS = ("branin_currin",)
 CHOOSERS = ("guided", "random")
 #: The figures that are told at the end.
-SHOWN = ("coverage_50", "coverage_90", "late_50", "late_90", "mean_error")
+SHOWN = ("coverage_50", "coverage_90", "late_50", "late_90", "area", "median_error")
 #: Evaluations of a campaign on a pool, and on a front.
 ASKED_OF_POOLS, ASKED_OF_FRONTS = 60, 40
 
@@ -153,16 +153,16 @@ def _guided(plan: ModelPlan, belief: Belief, seen: frozenset[str], seed: int) ->
 def summary(problem: Problem, checks: Sequence[Check]) -> dict[str, Any]:
     """The figures of a row."""
     worse = {goal.output: -1.0 if goal.sense == "maximize" else 1.0 for goal in problem.objectives}
-    mean, std, observed = np.array([(c.mean, c.std, c.observed) for c in checks]).T
+    mean, std, observed, tail = np.array([(c.mean, c.std, c.observed, c.tail) for c in checks]).T
     error = np.array([worse[c.output] for c in checks]) * (observed - mean) / std
     late = slice(len(checks) // 2, None)
     figures = {
-        "coverage_50": coverage(mean, std, observed, 0.5),
-        "coverage_90": coverage(mean, std, observed, 0.9),
-        "late_50": coverage(mean[late], std[late], observed[late], 0.5),
-        "late_90": coverage(mean[late], std[late], observed[late], 0.9),
-        "mean_error": float(np.mean(error)),
-        "rms_error": float(np.sqrt(np.mean(error**2))),
+        "coverage_50": coverage(mean, std, observed, 0.5, tail),
+        "coverage_90": coverage(mean, std, observed, 0.9, tail),
+        "late_50": coverage(mean[late], std[late], observed[late], 0.5, tail[late]),
+        "late_90": coverage(mean[late], std[late], observed[late], 0.9, tail[late]),
+        "area": miscalibration_area(mean, std, observed, tail),
+        "median_error": float(np.median(error)),
     }
     return {"checks": len(checks)} | {name: round(value, 4) for name, value in figures.items()}
 

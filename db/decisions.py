@@ -32,7 +32,13 @@ def keep(connection: Connection, decisions: Sequence[tuple[int, DecisionRecord]]
     made = [(decision_id, decision) for decision_id, (_, decision) in zip(ids, decisions, strict=True)]
     hanging: dict[type[Base], list[dict[str, Any]]] = {
         DecisionPrediction: [
-            {"decision_id": key, "output": belief.output, "mean": belief.mean, "std": belief.std}
+            {
+                "decision_id": key,
+                "output": belief.output,
+                "mean": belief.mean,
+                "std": belief.std,
+                "tail": belief.tail,
+            }
             for key, decision in made
             for belief in decision.predictions
         ],

@@ -36,8 +36,8 @@ JOIN model_scores s ON s.model_version_id = m.id
 WHERE c.name = :campaign ORDER BY m.number, s.output, s.metric
 """
 CHECKS = """
-SELECT m.number AS model_version, e.sequence, k.text AS candidate, e.fidelity, x.output, x.mean, x.std, x.observed,
-       (x.observed - x.mean) / NULLIF(x.std, 0) AS error_in_std, x.label_id
+SELECT m.number AS model_version, e.sequence, k.text AS candidate, e.fidelity, x.output, x.mean, x.std, x.tail,
+       x.observed, (x.observed - x.mean) / NULLIF(x.std, 0) AS error_in_std, x.label_id
 FROM model_checks x
 JOIN model_versions m ON m.id = x.model_version_id
 JOIN campaigns c ON c.id = m.campaign_id

@@ -77,6 +77,7 @@ def add(connection: Connection, campaign_id: int, record: ModelVersionRecord, st
                     "mean": check.mean,
                     "std": check.std,
                     "observed": check.observed,
+                    "tail": check.tail,
                 }
                 for check in record.checks
             ],
@@ -104,13 +105,21 @@ def versions(connection: Connection, campaign_id: int, artifacts: ArtifactStore)
             ModelCheck.output,
             ModelCheck.mean,
             ModelCheck.std,
+            ModelCheck.tail,
             ModelCheck.observed,
         )
         .where(ModelCheck.model_version_id.in_(mine))
         .order_by(ModelCheck.label_id, ModelCheck.output)
     ):
         checks.setdefault(check.model_version_id, []).append(
-            CheckRecord(check.label_id, check.output, _number(check.mean), _number(check.std), _number(check.observed))
+            CheckRecord(
+                check.label_id,
+                check.output,
+                _number(check.mean),
+                _number(check.std),
+                _number(check.observed),
+                _tail(check.tail),
+            )
         )
     query = _version_query().where(ModelVersion.campaign_id == campaign_id).order_by(ModelVersion.number)
     return [
@@ -139,7 +148,13 @@ def predictions(
 ) -> dict[int, tuple[PredictionRecord, ...]]:
     """What was predicted of each evaluation (or of some) when it was decided, by evaluation id."""
     query = (
-        select(Decision.evaluation_id, DecisionPrediction.output, DecisionPrediction.mean, DecisionPrediction.std)
+        select(
+            Decision.evaluation_id,
+            DecisionPrediction.output,
+            DecisionPrediction.mean,
+            DecisionPrediction.std,
+            DecisionPrediction.tail,
+        )
         .join(Decision, Decision.id == DecisionPrediction.decision_id)
         .join(Evaluation, Evaluation.id == Decision.evaluation_id)
         .where(Evaluation.campaign_id == campaign_id)
@@ -151,7 +166,7 @@ def predictions(
     found: dict[int, list[PredictionRecord]] = {}
     for one in queries:
         for row in connection.execute(one):
-            belief = PredictionRecord(row.output, _number(row.mean), _number(row.std))
+            belief = PredictionRecord(row.output, _number(row.mean), _number(row.std), _tail(row.tail))
             found.setdefault(row.evaluation_id, []).append(belief)
     return {evaluation_id: tuple(beliefs) for evaluation_id, beliefs in found.items()}
 
@@ -195,3 +210,7 @@ def _version(
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _tail(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,11 +26,14 @@ class CandidateRecord:
 
 @dataclass(frozen=True)
 class PredictionRecord:
-    """What a model believed of one output: mean and standard deviation in the output's unit."""
+    """What a model believed of one output, in the output's unit: Student's distribution around `mean` with scale `std`
+    and `tail` degrees of freedom, normal where `tail` is infinite.
+    """
 
     output: str
     mean: float
     std: float
+    tail: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,7 @@ class CheckRecord:
     mean: float
     std: float
     observed: float
+    tail: float = math.inf
 
 
 @dataclass(frozen=True)

@@ -280,7 +280,10 @@ class Decision(Base):
 
 
 class DecisionPrediction(Base):
-    """What the model believed of one output when it was decided; NULL where it had no finite belief."""
+    """What the model believed of one output when it was decided; NULL where it had no finite belief.
+
+    The belief is Student's distribution with scale `std` and `tail` degrees of freedom, normal where `tail` is NULL.
+    """
 
     __tablename__ = "decision_predictions"
 
@@ -288,6 +291,7 @@ class DecisionPrediction(Base):
     output: Mapped[str] = mapped_column(primary_key=True)
     mean: Mapped[float | None] = mapped_column(Number)
     std: Mapped[float | None] = mapped_column(Number)
+    tail: Mapped[float | None] = mapped_column(Number)
 
 
 class DecisionOffer(Base):
@@ -346,7 +350,7 @@ class ModelScore(Base):
 
 
 class ModelCheck(Base):
-    """A prediction made before its label came, beside what came."""
+    """A prediction made before its label came (as in `decision_predictions`), beside what came."""
 
     __tablename__ = "model_checks"
 
@@ -356,6 +360,7 @@ class ModelCheck(Base):
     mean: Mapped[float | None] = mapped_column(Number)
     std: Mapped[float | None] = mapped_column(Number)
     observed: Mapped[float | None] = mapped_column(Number)
+    tail: Mapped[float | None] = mapped_column(Number)
 
 
 class Event(Base):

@@ -34,8 +34,8 @@ _DECISIONS_EXPLAINED = """
 SELECT c.name AS campaign, e.sequence AS sequence, k.text AS candidate, e.fidelity AS fidelity, e.state AS state,
        d.proposer AS proposer, d.model_version AS model_version, d.acquisition AS acquisition,
        d.acquisition_value AS acquisition_value, p.output AS output, p.mean AS predicted_mean, p.std AS predicted_std,
-       v.value AS observed, (v.value - p.mean) / NULLIF(p.std, 0) AS error_in_std, d.seconds AS seconds,
-       d.reason AS reason, d.decided_at AS decided_at, e.id AS evaluation_id
+       p.tail AS predicted_tail, v.value AS observed, (v.value - p.mean) / NULLIF(p.std, 0) AS error_in_std,
+       d.seconds AS seconds, d.reason AS reason, d.decided_at AS decided_at, e.id AS evaluation_id
 FROM decisions d
 JOIN evaluations e ON e.id = d.evaluation_id
 JOIN campaigns c ON c.id = e.campaign_id

@@ -81,7 +81,7 @@ def check_decision(surrogate: Surrogate, problem: Problem, dataset: Dataset, *, 
         return [f"{type(error).__name__}: {error}"]
     if choices[0].point.candidate.hash in seen:
         broken.append(f"{choices[0].point.candidate.text} is asked again")
-    if not np.isfinite([number for pair in choices[0].predictions.values() for number in pair]).all():
+    if not np.isfinite([number for told in choices[0].predictions.values() for number in told[:2]]).all():
         broken.append("what is predicted of the choice is not finite")
     return broken
 

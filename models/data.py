@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.models.desirability import Desirability
+from theoros.models.forecast import Forecast
 from theoros.models.objective import Objective
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
@@ -250,8 +251,8 @@ class Pick(NamedTuple):
 class Choice:
     """A decision as the models make it: what to ask next and why.
 
-    `value` is the acquisition value, None where there was no model; `predictions` maps an output to its mean and
-    standard deviation at `point`. `descent` is that of the proposal. `offers` are what the proposers brought to the
+    `value` is the acquisition value, None where there was no model; `predictions` maps an output to what is
+    foreseen of its label at `point`. `descent` is that of the proposal. `offers` are what the proposers brought to the
     pool, at the first of the choices that are made from one pool; the others have none, so that each counts once.
     """
 
@@ -259,7 +260,7 @@ class Choice:
     proposer: str
     acquisition: str
     value: float | None
-    predictions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    predictions: Mapping[str, Forecast] = field(default_factory=dict)
     reason: str = ""
     descent: tuple[Descent, ...] = ()
     offers: tuple[Offer, ...] = field(default=(), compare=False)  # holds times, which no two runs share

@@ -14,6 +14,7 @@ import numpy as np
 from theoros.models.contract import Acquisition, BatchAcquisition, FittedSurrogate, ProposalRequest, Proposer, Score
 from theoros.models.credit import merged, offers, promises, shares, told
 from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Pick, Point, Problem, Proposal
+from theoros.models.forecast import Forecast
 from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -347,7 +348,7 @@ def _with_predictions(
             acquisition,
             item.value if np.isfinite(item.value) else None,
             {
-                output: (float(prediction.mean[row, column]), float(spreads[row, column]))
+                output: Forecast(float(prediction.mean[row, column]), float(spreads[row, column]))
                 for column, output in enumerate(prediction.outputs)
             },
             item.reason,

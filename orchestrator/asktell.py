@@ -186,12 +186,12 @@ def _learn(
     checked = {check.label_id for version in versions for check in version.checks}
     predictions = store.predictions(name)
     checks = [
-        CheckRecord(label.label_id, p.output, p.mean, p.std, float(label.values[p.output]))
+        CheckRecord(label.label_id, p.output, p.mean, p.std, float(label.values[p.output]), p.tail)
         for label in labels
         for p in predictions.get(label.evaluation_id, ())
         if p.output in label.values
     ]
-    widening = Widening.recorded(earlier.get(modelling.WIDENING)).told(
+    widening = Widening.recorded(earlier.get(modelling.WIDENING)).checked(
         [(c.output, c.mean, c.std, c.observed) for c in checks if c.label_id not in checked]
     )
     belief, report = modelling.train(
@@ -206,7 +206,7 @@ def _learn(
             report,
             number,
             seed,
-            score([Check(c.label_id, c.output, c.mean, c.std, c.observed) for c in checks]),
+            score([Check(c.label_id, c.output, c.mean, c.std, c.observed, c.tail) for c in checks]),
             [check for check in checks if check.label_id not in checked],
         ),
         owner=owner,

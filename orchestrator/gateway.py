@@ -278,14 +278,14 @@ class Gateway:
 
     async def earlier_models(
         self,
-    ) -> tuple[list[tuple[int, str, float, float, float]], int, Mapping[str, Any], list[Mapping[str, Any]]]:
-        """Earlier sessions' checks as (sequence, output, mean, std, observed), the last model version's number and
+    ) -> tuple[list[tuple[int, str, float, float, float, float]], int, Mapping[str, Any], list[Mapping[str, Any]]]:
+        """Earlier sessions' checks as (sequence, output, mean, std, observed, tail), the last version's number and
         hyperparameters, and the records of what all versions' predecessors drew (`theoros.models.twins.unseen`).
         """
         versions = await self._call(self.store.model_versions, self.campaign)
         labels = {label.label_id: label.sequence for label in await self._call(self.store.label_records, self.campaign)}
         checks = [
-            (labels[check.label_id], check.output, check.mean, check.std, check.observed)
+            (labels[check.label_id], check.output, check.mean, check.std, check.observed, check.tail)
             for version in versions
             for check in version.checks
             if check.label_id in labels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from theoros.models.contest import Contest, held
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Choice, Dataset, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
+from theoros.models.forecast import Forecast
 from theoros.models.twins.unseen import DRAWN, PICTURED, Score
 from theoros.models.widening import Widening
 from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
@@ -66,13 +68,14 @@ class Belief:
 
 @dataclass(frozen=True)
 class Check:
-    """What the earlier belief predicted of a label that it had not seen, beside what came."""
+    """What the earlier belief told of a label that it had not seen (`theoros.models.forecast`), beside what came."""
 
     sequence: int
     output: str
     mean: float
     std: float
     observed: float
+    tail: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -128,11 +131,11 @@ def train(
     model, note = _fitted(plan, judged, dataset, seed, previous)
     wider = widening or Widening()
     if previous is not None:
-        wider = previous.widening.told((c.output, c.mean, c.std, c.observed) for c in checks)
+        wider = previous.widening.checked((c.output, c.mean, c.std, c.observed) for c in checks)
     exam, events = _examined(plan.problem, previous, dataset, sequences, drawn, seed)
     belief = Belief(model, dataset, frozenset(sequences), judged, wider, events)
     told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
-    if wider.checks:
+    if wider.widths:
         told[WIDENING] = wider.record()
     if exam is not None:
         told[DRAWN] = exam.unseen.record() | ({PICTURED: exam.pictured} if exam.pictured is not None else {})
@@ -195,7 +198,7 @@ def prospective_checks(
     theirs = [prediction.outputs.index(output) for output in problem.outputs]
     ours = [dataset.outputs.index(output) for output in problem.outputs]
     return tuple(
-        Check(sequences[row], output, float(mean), float(std) * previous.widening.factor(output), float(observed))
+        Check(sequences[row], output, told.mean, told.std, float(observed), told.tail)
         for i, row in enumerate(new)
         for output, mean, std, observed in zip(
             problem.outputs,
@@ -205,6 +208,7 @@ def prospective_checks(
             strict=True,
         )
         if np.isfinite(observed) and np.isfinite(mean)
+        for told in (previous.widening.told(output, float(mean), float(std)),)
     )
 
 
@@ -312,9 +316,9 @@ def select(
     return Decided(told, time.perf_counter() - started)
 
 
-def _told(belief: Belief, predictions: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Means and widened standard deviations."""
-    return {output: (mean, std * belief.widening.factor(output)) for output, (mean, std) in predictions.items()}
+def _told(belief: Belief, predictions: Mapping[str, Forecast]) -> dict[str, Forecast]:
+    """As wide as earlier ones should have been told."""
+    return {output: belief.widening.told(output, own.mean, own.std) for output, own in predictions.items()}
 
 
 def stale(
@@ -348,7 +352,7 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
 
     One, before there is such a label. Constraints count: the outputs' beliefs are multiplied as if independent.
     """
-    from scipy.stats import norm
+    from scipy.stats import t
 
     dataset, goal = belief.dataset, plan.problem.objective
     problem = problem_of(plan.problem, dataset)
@@ -356,18 +360,18 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
     if best is None or not points:
         return [1.0] * len(points)
     prediction = belief.model.predict([Point(point.candidate, problem.target) for point in points])
-    factors = np.array([belief.widening.factor(output) for output in prediction.outputs])
+    factors, tails = np.array([belief.widening.shape(output) for output in prediction.outputs]).T
     spread = np.maximum(prediction.label_std * factors, 1e-300)
     column = prediction.outputs.index(goal.output)
-    mean, std = prediction.mean[:, column], spread[:, column]
+    mean, std, tail = prediction.mean[:, column], spread[:, column], tails[column]
     if goal.sense == "match":
-        chance = norm.cdf((goal.target - best - mean) / std) - norm.cdf((goal.target + best - mean) / std)
+        chance = t.cdf((goal.target - best - mean) / std, tail) - t.cdf((goal.target + best - mean) / std, tail)
     else:
-        chance = norm.cdf((goal.utility(mean) - best) / std)
+        chance = t.cdf((goal.utility(mean) - best) / std, tail)
     for constraint in problem.constraints:
         i = prediction.outputs.index(constraint.output)
         room = (constraint.bound - prediction.mean[:, i]) / spread[:, i]
-        chance = chance * norm.cdf(room if constraint.op == "<=" else -room)
+        chance = chance * t.cdf(room if constraint.op == "<=" else -room, tails[i])
     return [float(value) for value in chance]
 
 

@@ -99,7 +99,7 @@ def decision_record(plan: Plan, choice: Choice, version: int | None, seconds: fl
         acquisition=choice.acquisition,
         acquisition_value=choice.value,
         model_version=version,
-        predictions=[PredictionRecord(output, mean, std) for output, (mean, std) in choice.predictions.items()],
+        predictions=[PredictionRecord(output, *told) for output, told in choice.predictions.items()],
         seconds=seconds,
         reason=choice.reason,
         offers=[OfferRecord(*offer) for offer in choice.offers],

@@ -121,7 +121,9 @@ class Learner(Agent):
         scores = score(self._checks)
         self._last_seconds = report.seconds
         self._last_error = error_of(self._checks, self._plan.problem)
-        checks = [CheckRecord(self._label_ids[c.sequence], c.output, c.mean, c.std, c.observed) for c in report.checks]
+        checks = [
+            CheckRecord(self._label_ids[c.sequence], c.output, c.mean, c.std, c.observed, c.tail) for c in report.checks
+        ]
         await self._db.add_model_version(version_record(report, self._version, seed, scores, checks))
         if report.fell_back:
             self.bus.publish(Notice("fit_failed", report.message))
@@ -194,6 +196,6 @@ def score(checks: list[Check]) -> list[ScoreRecord]:
     records = []
     for output in sorted({check.output for check in checks}):
         own = [check for check in checks if check.output == output]
-        mean, std, observed = (np.array([getattr(c, name) for c in own]) for name in ("mean", "std", "observed"))
-        records += [ScoreRecord(output, name, value, len(own)) for name, value in scores(mean, std, observed).items()]
+        told = scores(*(np.array([getattr(c, name) for c in own]) for name in ("mean", "std", "observed", "tail")))
+        records += [ScoreRecord(output, name, value, len(own)) for name, value in told.items()]
     return records

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.stats import norm
+import math
 
+import numpy as np
+
+from theoros.models.forecast import Forecast
 from theoros.models.pareto import ranks
 from theoros.orchestrator.report.history import History, Sample
 from theoros.orchestrator.report.html import Html, number, table, tag
 from theoros.orchestrator.report.structures import structure
 from theoros.orchestrator.scorecard import Scorecard
-
-#: Half the width of a 90 % interval in standard deviations.
-HALF_WIDTH = float(norm.ppf(0.95))
 
 
 def gallery(history: History, n: int = 12) -> Html:
@@ -37,17 +36,16 @@ def beliefs_table(card: Scorecard, sample: Sample) -> Html:
                 card.name_of(output),
                 number(None if label is None else float(label)),
                 number(None if belief is None else belief.mean),
-                "–" if belief is None else interval(belief.mean, belief.std),
+                "–" if belief is None else interval(Forecast(belief.mean, belief.std, belief.tail)),
             )
         )
     return table(("output", "label", "predicted", "90 % interval"), rows, numeric=("label", "predicted"))
 
 
-def interval(mean: float, std: float) -> str:
-    """The central 90 % interval of a normal distribution; a dash where it has no finite width."""
-    if not (mean == mean and std == std):
-        return "–"
-    return f"{mean - HALF_WIDTH * std:.5g} to {mean + HALF_WIDTH * std:.5g}"
+def interval(told: Forecast) -> str:
+    """The central 90 % interval; a dash where it has no finite width."""
+    low, high = told.interval(0.9)
+    return f"{low:.5g} to {high:.5g}" if math.isfinite(high - low) else "–"
 
 
 def _card(card: Scorecard, rank: int, sample: Sample, front: str) -> Html:

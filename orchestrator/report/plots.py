@@ -136,12 +136,13 @@ def _front(store: Store, campaign: str, card: Scorecard) -> Any:
 
 def _predictions(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
     """A panel for each output."""
+    from scipy.stats import t
+
     figure, panels = canvas(1, len(tested), 4.6 * len(tested), 4.4)
     for axes, (output, checks) in zip(panels, tested.items(), strict=True):
         for fidelity, own in checks.groupby("fidelity"):
-            axes.errorbar(
-                own["observed"], own["mean"], yerr=1.645 * own["std"], fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity
-            )
+            half = t.ppf(0.95, _tails(own)) * own["std"]
+            axes.errorbar(own["observed"], own["mean"], yerr=half, fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity)
         ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
         axes.plot(ends, ends, "k--", lw=1)
         axes.set_xlabel(plain(f"observed {card.name_of(output)}"))
@@ -149,6 +150,11 @@ def _predictions(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
     if len(card.fidelities) > 1:
         panels[0].legend()
     return figure
+
+
+def _tails(checks: pd.DataFrame) -> Any:
+    """Degrees of freedom of what was told, shape (n,): infinitely many where the database has none."""
+    return checks["tail"].to_numpy(dtype=float, na_value=np.inf)
 
 
 def _calibration(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
@@ -160,7 +166,8 @@ def _calibration(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
     axes.plot([0, 1], [0, 1], "k--", lw=1)
     for output, checks in tested.items():
         mean, std, observed = (checks[name].to_numpy(dtype=float) for name in ("mean", "std", "observed"))
-        axes.plot(levels, observed_levels(mean, std, observed, levels), lw=2, label=plain(output))
+        inside = observed_levels(mean, std, observed, levels, _tails(checks))
+        axes.plot(levels, inside, lw=2, label=plain(output))
     axes.set_xlabel("expected share inside the interval")
     axes.set_ylabel(f"observed share (n = {len(observed)})")
     if len(tested) > 1:

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import t
 
 from theoros.db import Store
 from theoros.db.records import ModelVersionRecord
 from theoros.models.data import Array
-from theoros.models.twins.scoring import gaussian_crps
+from theoros.models.twins.scoring import crps
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage, uniformity
 from theoros.models.twins.unseen import DRAWN, Unseen
+
+#: Probabilities whose quantiles stand for a distribution that was told where nothing was drawn.
+QUANTILES = (np.arange(1000) + 0.5) / 1000
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Tested:
     """Labels of one output (p), in the order of asking, beside what was foreseen of them before they came.
 
     `inputs` are the numeric parameters of their candidates, p each. `pit` says where each label lay in what was
-    foreseen, and `crps` scores that, in the output's unit: both of a twin's draws where it drew, and else of the normal
-    distribution with the predicted mean and standard deviation.
+    foreseen, and `crps` scores that, in the output's unit: both of a twin's draws where it drew, and else of the
+    distribution that was told (`theoros.models.forecast`).
     """
 
     output: str
@@ -67,7 +70,10 @@ def foreseen(store: Store, campaign: str, outputs: Sequence[str]) -> list[Tested
         if not numbers:
             continue
         floor = np.maximum(std, 1e-300)
-        scores = np.stack([norm.cdf((observed - mean) / floor), gaussian_crps(mean, floor, observed)], axis=1)
+        tail = own["tail"].to_numpy(dtype=np.float64, na_value=np.inf)
+        draws = mean + floor * t.ppf(QUANTILES[:, None], tail)
+        scored = crps(draws[:, :, None], observed[:, None])[:, 0]
+        scores = np.stack([t.cdf((observed - mean) / floor, tail), scored], axis=1)
         for row, number in enumerate(numbers):
             scores[row] = drawn.get((number, output), scores[row])
         inputs = numeric_inputs([data.get(number, {}) for number in numbers])

@@ -143,9 +143,9 @@ def test_honest_checks_are_called_honest_and_worse_labels_give_a_positive_error(
     figures = calibration.summary(problem, honest)
     assert figures["coverage_50"] == pytest.approx(0.5, abs=0.03)
     assert figures["late_90"] == pytest.approx(0.9, abs=0.03)
-    assert figures["rms_error"] == pytest.approx(1.0, abs=0.05)
+    assert figures["area"] == pytest.approx(0.0, abs=0.02)
     cursed = [Check(i, "value", 0.0, 1.0, 1.0) for i in range(10)]
-    assert calibration.summary(problem, cursed)["mean_error"] == 1.0
+    assert calibration.summary(problem, cursed)["median_error"] == 1.0
 
 
 def test_every_label_after_the_first_fit_is_checked_once():

@@ -130,12 +130,16 @@ def test_what_if_gives_intervals_of_labels_at_every_fidelity(make_problem, squar
     model, candidate = Known(lambda x: 2.0, std=0.3, noise=0.4), square.candidate({"x": 0.1, "y": 0.2})
     beliefs = what_if(model, problem, candidate, Widening())
     assert [belief.fidelity for belief in beliefs] == ["low", "high"]
-    assert beliefs[0].label_std == pytest.approx(0.5)
-    assert beliefs[0].intervals[0.5] == pytest.approx((2 - 0.6745 * 0.5, 2 + 0.6745 * 0.5), abs=1e-4)
-    assert beliefs[0].intervals[0.9] == pytest.approx((2 - 1.6449 * 0.5, 2 + 1.6449 * 0.5), abs=1e-4)
-    wider = what_if(model, problem, candidate, Widening({"y": 4}, {"y": 28.0}))  # twice as far off as expected
+    told = Widening().told("y", 2.0, 0.5)  # a label's noise counts too: the root of 0.3^2 + 0.4^2
+    assert beliefs[0].label_std == pytest.approx(told.std)
+    assert beliefs[0].std == pytest.approx(0.6 * told.std)
+    for level in (0.5, 0.9):
+        assert beliefs[0].intervals[level] == pytest.approx(told.interval(level))
+    taught = Widening().learned("y", [6.0] * 5)
+    wider = what_if(model, problem, candidate, taught)
     assert wider[0].mean == beliefs[0].mean
-    assert wider[0].label_std == pytest.approx(2 * beliefs[0].label_std)
+    assert wider[0].intervals[0.9] == pytest.approx(taught.told("y", 2.0, 0.5).interval(0.9))
+    assert wider[0].intervals[0.9][1] > beliefs[0].intervals[0.9][1]
 
 
 def test_a_fitted_forest_is_explained_as_well(make_problem, square, label):

@@ -15,6 +15,7 @@ from theoros.db import OfferRecord, Store
 from theoros.db.transfer import migrate_database
 from theoros.models.data import OutcomeConstraint
 from theoros.models.desirability import Desirability, Desirable
+from theoros.models.forecast import Forecast
 from theoros.models.objective import Objective
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
@@ -266,7 +267,8 @@ def test_a_campaign_over_a_library_of_molecules_ends_with_its_page(tmp_path):
         found = Reader(path.read_text(encoding="utf-8"))
         decided = campaign.store.decisions("library")
         last = decided[decided["sequence"] == 8].iloc[0]
-        low, high = (last.predicted_mean + sign * 1.6448536 * last.predicted_std for sign in (-1, 1))
+        tail = float(np.nan_to_num(last.predicted_tail, nan=np.inf))
+        low, high = Forecast(last.predicted_mean, last.predicted_std, tail).interval(0.9)
         shown = [row for row in found.rows if row[-1] == f"{low:.5g} to {high:.5g}"]
         assert shown[0] == ["logp", f"{last.observed:.5g}", f"{last.predicted_mean:.5g}", f"{low:.5g} to {high:.5g}"]
 

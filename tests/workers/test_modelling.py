@@ -200,15 +200,23 @@ def test_labels_tell_who_chose_them_as_far_as_that_is_known():
     assert memory.dataset(1)[0].origins == ()
 
 
+def _own(model, point):
+    """Mean and standard deviation of a label, as the model itself has them."""
+    prediction = model.model.predict([point])
+    return float(prediction.mean[0, 0]), float(prediction.label_std[0, 0])
+
+
 def test_predictions_are_told_as_wide_as_earlier_ones_should_have_been(belief):
     plan, model = belief
-    told = replace(model, widening=Widening({"y": 4}, {"y": 28.0}))  # errors were twice as large as expected
+    told = replace(model, widening=Widening().learned("y", [5.0] * 4))  # all four were far outside
     proposals = modelling.propose(plan, model, [], frozenset(), n=1, seed=5)
     (choice,), (wider,) = (
         modelling.select(plan, own, proposals, [], frozenset(), ["only"], n=1, seed=5).choices for own in (model, told)
     )
     assert wider.point == choice.point
-    assert wider.predictions["y"] == pytest.approx((choice.predictions["y"][0], 2 * choice.predictions["y"][1]))
+    (before, after) = (own.predictions["y"].interval(0.9) for own in (choice, wider))
+    assert after[0] < before[0] < before[1] < after[1]
+    assert wider.predictions["y"] == told.widening.told("y", *_own(model, choice.point))
 
 
 def test_each_version_learns_from_the_checks_of_the_one_before(belief):
@@ -216,9 +224,10 @@ def test_each_version_learns_from_the_checks_of_the_one_before(belief):
     off = 1.0 + model.model.predict([point(0.33)]).mean[0, 0]  # far from what is believed
     points, values = (*model.dataset.points, point(0.33)), np.vstack([model.dataset.values, [[off]]])
     after, report = modelling.train(plan, Dataset(points, ("y",), values), range(1, 17), seed=2, previous=model)
-    assert after.widening.factor("y") == pytest.approx(((4 + 16) / 5) ** 0.5)
+    assert after.widening == Widening().learned("y", [1.0 / _own(model, point(0.33))[1]])
     assert report.hyperparameters[modelling.WIDENING]["y"]["checks"] == 1
-    assert report.checks[0].std == pytest.approx(model.model.predict([point(0.33)]).label_std[0, 0])
+    told = model.widening.told("y", *_own(model, point(0.33)))
+    assert (report.checks[0].mean, report.checks[0].std, report.checks[0].tail) == pytest.approx(told)
     resumed, _ = modelling.train(
         plan,
         after.dataset,
