@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -81,6 +82,12 @@ def labels(url: str, campaign: str) -> dict[int, dict[str, float]]:
         return {}
 
 
+def at_work(url: str) -> pd.DataFrame:
+    """The attempts that run."""
+    with Store(url, read_only=True) as store:
+        return store.query("SELECT token, evaluation_id FROM attempts WHERE state = 'running'")
+
+
 def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, campaign, environment, tmp_path):
     folder, url = campaign(spec("once", labels=6, seconds=0.1)), environment["THEOROS_DATABASE"]
     (folder / "theoros.db").write_text("data that stays at home")
@@ -119,11 +126,11 @@ def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_clust
     stopped = labels(url, "long")
 
     cluster.submit(folder, "long-2", "--no-wait")
-    wait_for(lambda: len(labels(url, "long")) >= len(stopped) + 2)
+    wait_for(lambda: len(labels(url, "long")) >= len(stopped) + 2 and len(at_work(url)))
     cluster.kill()
     killed = labels(url, "long")
+    running = at_work(url).iloc[0]
     with Store(url, read_only=True) as store:
-        running = store.query("SELECT token, evaluation_id FROM attempts WHERE state = 'running'").iloc[0]
         (evaluation,) = (e for e in store.evaluations("long") if e.evaluation_id == running["evaluation_id"])
     answer = truth(evaluation.candidate.data)
     spool.write(answers, Outcome(running["token"], "only", values=answer, host="lost", pid=1))

@@ -99,7 +99,9 @@ def test_every_answer_is_stored_and_none_twice_while_the_server_comes_and_goes(s
     attempts = store.attempts("reactor")
     assert attempts["state"].tolist() == ["done"] * 150, "no claim was left behind, none was made twice"
     events = store.events("reactor", 1000, kinds=["database_away"])
-    assert 0 < len(events) <= len([n for n in notices if "back" in n]), "it may be away again where it is to be noted"
+    assert len(events) <= len([n for n in notices if "back" in n]), "it may be away again where it is to be noted"
+    if how != "connections ended":  # a new connection is had at once, and who had none open when it ended notes nothing
+        assert events
 
 
 class Broken:
