@@ -19,14 +19,11 @@ demo: $(INSTALLED)  ## the main job: molecules by quantum chemistry, against a r
 water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 	$(BIN)/theoros run campaigns/water/campaign.yaml --database demo.db --fresh
 
-# What only computes runs on all cores, what starts small clusters two files at a time; what kills them, and campaigns
-# that are watched against the clock, one after another.
+# What only computes runs on all cores; what starts clusters and kills them runs two files at a time, since it mostly waits.
 COMPUTING := tests/benchmarks tests/db tests/models tests/oracles
-SIDE_BY_SIDE := tests/orchestrator tests/packaging tests/workers
 test: $(INSTALLED)
 	$(BIN)/pytest -n auto $(COMPUTING)
-	$(BIN)/pytest -n 2 --dist loadfile $(SIDE_BY_SIDE)
-	$(BIN)/pytest $(foreach folder,$(COMPUTING) $(SIDE_BY_SIDE),--ignore=$(folder))
+	$(BIN)/pytest -n 2 --dist loadfile $(foreach folder,$(COMPUTING),--ignore=$(folder))
 
 chaos: $(INSTALLED)  ## kill what runs campaigns, 200 times at random; goes on where it stopped
 	$(BIN)/python tests/faults/chaos.py --folder build/chaos --kills 200

@@ -31,47 +31,45 @@ def decisions(campaign: Campaign) -> list[tuple[str, str]]:
     return [(e.candidate.hash, e.fidelity) for e in campaign.store.evaluations(campaign.name)]
 
 
-def test_a_campaign_ends_with_its_budget_spent_and_a_good_answer(tmp_path):
-    campaign = Campaign(spec(), tmp_path / "t.db")
-    ending = campaign.run()
-    assert ending.finished
-    labels = campaign.labels()
-    assert len(labels) == 22
-    best = campaign.top(1)["value"].iloc[0]
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Campaign:
+    """The campaign, run to its end."""
+    campaign = Campaign(spec(), tmp_path_factory.mktemp("finished") / "t.db")
+    assert campaign.run().finished
+    return campaign
+
+
+def test_a_campaign_ends_with_its_budget_spent_and_a_good_answer(finished):
+    assert len(finished.labels()) == 22
+    best = finished.top(1)["value"].iloc[0]
     assert best < 0.397887 + 0.5  # random search needs several hundred labels for this
-    assert campaign.store.campaign("branin").state == "finished"
+    assert finished.store.campaign("branin").state == "finished"
 
 
-def test_every_decision_says_why_and_every_model_version_is_scored(tmp_path):
-    campaign = Campaign(spec(), tmp_path / "t.db")
-    campaign.run()
-    chosen = campaign.store.decisions("branin")
+def test_every_decision_says_why_and_every_model_version_is_scored(finished):
+    chosen = finished.store.decisions("branin")
     guided = chosen[chosen["model_version"].notna()]
     assert len(guided) >= 15
     assert (guided["acquisition"] == "log_ei").all()
     assert guided[["predicted_mean", "predicted_std", "acquisition_value", "seconds"]].notna().all().all()
-    last = campaign.store.model_versions("branin")[-1]
+    last = finished.store.model_versions("branin")[-1]
     metrics = {score.metric for score in last.scores}
     assert {"rmse", "nll", "coverage_50", "coverage_90", "miscalibration_area"} <= metrics
-    assert len(campaign.store.checks("branin")) >= 15
+    assert len(finished.store.checks("branin")) >= 15
 
 
-def test_with_one_slot_a_campaign_repeats_exactly(tmp_path):
-    first, second = (Campaign(spec(), tmp_path / f"{i}.db") for i in range(2))
-    first.run()
-    second.run()
-    assert decisions(first) == decisions(second)
-    other = Campaign(spec(seed=5), tmp_path / "other.db")
-    other.run()
-    assert decisions(other) != decisions(first)
-
-
-def test_a_second_campaign_pays_nothing_for_answers_the_database_has(tmp_path):
-    first = Campaign(spec(), tmp_path / "t.db")
-    first.run()
-    again = Campaign(spec(campaign="again"), tmp_path / "t.db")
+def test_with_one_slot_a_campaign_repeats_exactly(finished, tmp_path):
+    again, other = Campaign(spec(), tmp_path / "again.db"), Campaign(spec(seed=5), tmp_path / "other.db")
     again.run()
-    assert decisions(again) == decisions(first)
+    other.run()
+    assert decisions(again) == decisions(finished)
+    assert decisions(other) != decisions(finished)
+
+
+def test_a_second_campaign_pays_nothing_for_answers_the_database_has(finished):
+    again = Campaign(spec(campaign="again"), finished.store.url)
+    again.run()
+    assert decisions(again) == decisions(finished)
     assert again.store.progress("again", {"full": 1.0}).cost == 0
     assert again.labels()["from_cache"].all()
 
@@ -103,17 +101,15 @@ def test_learning_reduces_the_error(tmp_path):
     assert errors[-8:].mean() < 0.5 * errors[:8].mean()
 
 
-def test_controls_spend_the_same_and_say_what_they_are(tmp_path):
-    campaign = Campaign(spec(), tmp_path / "t.db")
-    campaign.run()
-    random = make_control(campaign, "random")
+def test_controls_spend_the_same_and_say_what_they_are(finished):
+    random = make_control(finished, "random")
     assert random.run().finished
     assert random.name == "branin.random"
     assert len(random.labels()) == 22
     chosen = random.store.decisions("branin.random")
     assert set(chosen["proposer"]) == {"random"}
     assert random.store.model_versions("branin.random") == []
-    once = make_control(campaign, "train-once")
+    once = make_control(finished, "train-once")
     assert once.run().finished
     versions = once.store.model_versions("branin.train-once")
     assert versions[-1].n_labels == 5, "the last fit knows the whole initial design and nothing else"
