@@ -21,14 +21,19 @@ LEFT, TRAPPED, COLLIDED = 0, 1, 2  #: how a flight ends
 TOUCH = 1e-9
 MAX_STEPS = 200_000
 
+#: Divided by zero gives infinity or NaN, as in NumPy, and no exception: a step that meets a centre is then refused.
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
 _A, _B, _E = np.ascontiguousarray(RK45.A), np.ascontiguousarray(RK45.B), np.ascontiguousarray(RK45.E)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _accelerate(state: Any, force: Any, kappa: float, omega: float, out: Any) -> None:
     """The derivative of x, y, v_x, v_y; `force` (c x 3) has the centres' x, y and strength over mass."""
     ax, ay = omega * state[3], -omega * state[2]
     for i in range(force.shape[0]):
+        if force[i, 2] == 0.0:  # without a charge there is no pole at its place
+            continue
         dx, dy = state[0] - force[i, 0], state[1] - force[i, 1]
         r = math.sqrt(dx * dx + dy * dy)
         f = force[i, 2] / (r * r * r)
@@ -39,7 +44,7 @@ def _accelerate(state: Any, force: Any, kappa: float, omega: float, out: Any) ->
     out[0], out[1], out[2], out[3] = state[2], state[3], ax, ay
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _step(state: Any, h: float, force: Any, kappa: float, omega: float, k: Any, new: Any) -> None:
     """One step: `new` is the state after `h`, `k` (7 x 4) the slopes, of which the first is known already."""
     for stage in range(1, 6):
@@ -57,7 +62,7 @@ def _step(state: Any, h: float, force: Any, kappa: float, omega: float, k: Any, 
     _accelerate(new, force, kappa, omega, k[6])
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _sizes(state: Any, force: Any) -> tuple[float, float]:
     """The distance to the nearest centre, and the speed that kinetic and potential energy would give together."""
     nearest, speed = math.inf, state[2] ** 2 + state[3] ** 2
@@ -68,30 +73,33 @@ def _sizes(state: Any, force: Any) -> tuple[float, float]:
     return nearest, math.sqrt(speed)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _error(h: float, k: Any, nearest: float, speed: float) -> float:
-    """The local error of a step, relative to the sizes."""
+    """The local error of a step, relative to the sizes; infinite where it is no number."""
     worst = 0.0
     for j in range(4):
         total = 0.0
         for i in range(7):
             total += _E[i] * k[i, j]
-        worst = max(worst, abs(h * total) / (nearest if j < 2 else speed))
+        error = abs(h * total) / (nearest if j < 2 else speed)
+        if math.isnan(error):  # which max would pass over
+            return math.inf
+        worst = max(worst, error)
     return worst
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _rim(state: Any, radius: float) -> float:
     return float(math.sqrt(state[0] ** 2 + state[1] ** 2) - radius)
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _towards(state: Any, force: Any, centre: int) -> float:
     """The rate of half the squared distance to a centre: negative on the way in."""
     return float((state[0] - force[centre, 0]) * state[2] + (state[1] - force[centre, 1]) * state[3])
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _nearest_centre(state: Any, force: Any) -> int:
     best, found = math.inf, 0
     for i in range(force.shape[0]):
@@ -101,7 +109,7 @@ def _nearest_centre(state: Any, force: Any) -> int:
     return found
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _shortened(
     state: Any, h: float, force: Any, kappa: float, omega: float, k: Any, new: Any, radius: float, centre: int
 ) -> float:
@@ -131,18 +139,22 @@ def _shortened(
     return middle
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def _fly(state: Any, force: Any, kappa: float, omega: float, radius: float, tolerance: float, out: Any) -> int:
     """Follow one particle to the rim; `out` (6) gets x, y, v_x, v_y, time and the closest approach to any centre."""
     k, new, point = np.empty((7, 4)), np.empty(4), np.empty(4)
     time, inside = 0.0, False
     nearest, speed = _sizes(state, force)
-    closest, h = nearest, 0.02 * radius / speed
+    inward = -(state[0] * state[2] + state[1] * state[3]) / (radius * speed)
+    closest, h = (
+        nearest,
+        min(0.02, max(inward, 1e-6)) * radius / speed,
+    )  # what only grazes the rim is inside but shortly
     _accelerate(state, force, kappa, omega, k[0])
     for _ in range(MAX_STEPS):
         _step(state, h, force, kappa, omega, k, new)
-        error = _error(h, k, nearest, speed) / tolerance
-        if not error <= 1.0:  # NaN too: the step went through a centre
+        error = _error(h, k, max(nearest, TOUCH), speed) / tolerance
+        if error > 1.0:  # infinite where the step went through a centre
             h *= max(0.2, 0.9 * error**-0.2) if error < math.inf else 0.2
             continue
         here = _nearest_centre(new, force)
@@ -163,14 +175,14 @@ def _fly(state: Any, force: Any, kappa: float, omega: float, radius: float, tole
         _accelerate(state, force, kappa, omega, k[0])
         nearest, speed = _sizes(state, force)
         closest = min(closest, nearest)
-        if nearest < TOUCH:
+        if nearest < TOUCH and force[_nearest_centre(state, force), 2] != 0.0:
             return COLLIDED
         h *= min(5.0, 0.9 * error**-0.2) if error > 0.0 else 5.0
         h = min(h, 0.2 * radius / speed)
     return TRAPPED
 
 
-@njit(cache=True, nogil=True)
+@_compiled
 def fly_all(
     starts: NDArray[np.float64],
     centres: NDArray[np.float64],

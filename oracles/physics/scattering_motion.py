@@ -19,6 +19,7 @@ TOLERANCE = 1e-10
 #: Relative and absolute tolerance of the referee: the smallest that double precision serves.
 REFEREE_TOLERANCE = 1e-13
 #: What a flight can come to. Trapped: more steps than a flight can need, or an event that never enters the chamber.
+#: Collided: so close to a centre that no step is small enough.
 ENDS = ("left", "trapped", "collided")
 
 
@@ -66,8 +67,10 @@ def check_numba() -> None:
 def fly(setup: Setup, shot: Events, integrator: str = "fast") -> Flights:
     """Follow events (n) through the chamber; `integrator` is one of `INTEGRATORS`.
 
-    Raises MissingDependency when the fast one lacks numba.
+    Raises ValueError for any other, and MissingDependency when the fast one lacks numba.
     """
+    if integrator not in INTEGRATORS:
+        raise ValueError(f"no integrator is called {integrator!r}. There are {', '.join(INTEGRATORS)}")
     starts = entrance(setup, shot)
     ends, how = (_fast if integrator == "fast" else _referee)(setup, shot, starts)
     x, y, vx, vy, time, closest = ends.T
@@ -100,19 +103,20 @@ def _referee(setup: Setup, shot: Events, starts: Array) -> tuple[Array, NDArray[
     """One event after another by DOP853 (Hairer, Norsett and Wanner), with its own way of finding the rim."""
     ends, how = np.full((len(starts), 6), np.nan), np.zeros(len(starts), np.int64)
     for i, start in enumerate(starts):
-        found = _solved(setup, Events(*(column[i : i + 1] for column in shot)), start)
-        how[i] = ENDS.index("trapped") if found is None else 0
+        found, how[i] = _solved(setup, Events(*(column[i : i + 1] for column in shot)), start)
         if found is not None:
             ends[i] = found
     return ends, how
 
 
-def _solved(setup: Setup, shot: Events, start: Array) -> Array | None:
-    """One particle's end (6), as `fly_all` gives it; None when it does not leave within a hundred free flights."""
+def _solved(setup: Setup, shot: Events, start: Array) -> tuple[Array | None, int]:
+    """One particle's end (6), as `fly_all` gives it, and how; None when it meets a centre, or does not leave within a
+    hundred free flights.
+    """
     from scipy.integrate import solve_ivp
 
     if not np.isfinite(start).all():
-        return None
+        return None, ENDS.index("trapped")
 
     def rim(_: float, state: Array) -> float:
         return float(np.hypot(state[0], state[1]) - setup.radius * (1 + 1e-15))
@@ -130,15 +134,15 @@ def _solved(setup: Setup, shot: Events, start: Array) -> Array | None:
         first_step=1e-3 * free,
         events=[rim, *approaches],
     )
-    if solution.status != 1:
-        return None
+    if solution.status != 1:  # 0: the time is over; -1: a step would be smaller than numbers are apart
+        return None, ENDS.index("trapped" if solution.status == 0 else "collided")
     passed = [
         np.hypot(states[:, 0] - cx, states[:, 1] - cy).min()
         for states, (cx, cy, _) in zip(solution.y_events[1:], setup.centres, strict=True)
         if len(states)
     ]
     closest = min(passed, default=setup.radius)
-    return np.array([*solution.y_events[0][0], solution.t_events[0][0], closest])
+    return np.array([*solution.y_events[0][0], solution.t_events[0][0], closest]), ENDS.index("left")
 
 
 def _approach(cx: float, cy: float) -> Callable[[float, Array], float]:

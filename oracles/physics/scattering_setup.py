@@ -26,8 +26,8 @@ COULOMB = constants.elementary_charge / (4 * math.pi * constants.epsilon_0) / co
 #: The inner unit of time, angstrom sqrt(u / eV), in femtoseconds.
 TIME_UNIT = constants.angstrom * math.sqrt(constants.atomic_mass / constants.electron_volt) / constants.femto
 PROTON_MASS = constants.proton_mass / constants.atomic_mass
-#: Nodes and weights on [-1, 1] for what happens outside the chamber, where all is smooth.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+#: Nodes and weights on [-1, 1] for what happens outside the chamber.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 class Events(NamedTuple):
@@ -126,17 +126,19 @@ def entrance(setup: Setup, shot: Events) -> Array:
 
         phi = int_0^{1/R} L du / sqrt(2 m (E - V(1/u)) - L^2 u^2),   u = 1/r
 
-    (Landau and Lifshitz, Mechanics, section 14), an integral of a smooth function. For one centre this is exact, and a
-    Coulomb centre's events start on their hyperbola. For several, the terms left out fall as (size / R)^2; the speed is
+    (Landau and Lifshitz, Mechanics, section 14). For one centre this is exact, and a Coulomb centre's events start on
+    their hyperbola. With u = (1 - t^2) / R the integrand is smooth even where the root vanishes on the rim, for events
+    that graze it or turn there. For several, the terms left out fall as (size / R)^2; the speed is
     that of the energy in the full potential.
     """
     l_z = angular_momentum(setup, shot)[:, None]
-    u = (_NODES + 1) / (2 * setup.radius)
+    t = (_NODES + 1) / 2
+    u = (1 - t**2) / setup.radius
     strength = COULOMB * shot.charge[:, None] * setup.total
     with np.errstate(invalid="ignore", divide="ignore"):
         barrier = strength * u * np.exp(-shot.screening[:, None] / u)
         square = 2 * setup.mass * (shot.energy[:, None] - barrier) - (l_z * u) ** 2
-        phi = (l_z / np.sqrt(square)) @ _WEIGHTS / (2 * setup.radius)
+        phi = (l_z * t / np.sqrt(square)) @ _WEIGHTS / setup.radius
         x, y = -setup.radius * np.cos(phi), -setup.radius * np.sin(phi)
         kinetic = 2 * (shot.energy - potential(setup, shot, x, y)) / setup.mass
         tangential = l_z[:, 0] / (setup.mass * setup.radius)

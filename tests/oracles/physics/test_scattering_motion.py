@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theoros.oracles.physics import scattering_exact as exact
-from theoros.oracles.physics.scattering_motion import ENDS, Flights, energy, fly
+from theoros.oracles.physics import scattering_kernel as kernel
+from theoros.oracles.physics.scattering_motion import ENDS, INTEGRATORS, Flights, energy, fly
 from theoros.oracles.physics.scattering_setup import (
     COULOMB,
     TIME_UNIT,
@@ -122,8 +123,38 @@ def test_a_particle_that_is_aimed_at_a_repulsive_centre_comes_straight_back():
     assert flights.closest == pytest.approx(COULOMB / shot.energy, rel=1e-9)
 
 
-def test_a_particle_that_is_aimed_at_an_attractive_centre_collides():
-    assert ENDS[fly(Setup(), events(14.4, 0.0, -1.0)).how[0]] == "collided"
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+def test_a_particle_that_is_aimed_at_an_attractive_centre_collides(integrator):
+    assert ENDS[fly(Setup(), events(14.4, [0.0, 1e-6], -1.0), integrator).how[0]] == "collided"
+
+
+def test_a_step_whose_error_is_no_number_is_refused():
+    """As it is where one of its stages lies on a centre."""
+    slopes = np.zeros((7, 4))
+    slopes[3, 2] = np.nan
+    assert kernel._error(1.0, slopes, 1.0, 1.0) == np.inf
+
+
+def test_a_particle_without_a_charge_flies_through_the_centres():
+    """At many energies, for the search of the closest approach ends on the centre at some only."""
+    shot = events(np.linspace(1.0, 150.0, 300), 0.0, 0.0)
+    for setup in (Setup(), Setup(((1, 0, 0.5), (-1, 0, 0.5)))):
+        flights = fly(setup, shot)
+        assert flights.states[:, :2] == pytest.approx(np.tile([100.0, 0.0], (300, 1)), abs=1e-9)
+        assert flights.closest == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("charge", [1.0, 1e-3, -1.0])
+def test_events_that_graze_the_chamber_or_turn_near_its_rim_enter_on_their_hyperbola(charge):
+    shot = events([50.0, 50.0, 0.1445, 0.15], [99.0, 99.7, 0.5, 1.0], charge)
+    start, expected = entrance(Setup(), shot), exact.on_the_rim(Setup(), shot, outgoing=False)
+    assert start == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_free_particle_that_grazes_the_chamber_crosses_it_too():
+    b = np.array([99.0, 99.99, 99.999])
+    flights = fly(Setup(), events(50.0, b, 0.0))
+    assert flights.states[:, :2] == pytest.approx(np.stack([np.sqrt(100**2 - b**2), b], 1), abs=1e-3)
 
 
 def test_a_free_particle_crosses_on_a_straight_line():
@@ -230,6 +261,11 @@ def test_slow_particles_and_those_that_pass_by_outside_never_enter():
     assert np.isnan(entrance(Setup(), events([0.1, 10.0], [0.0, 101.0]))).any(axis=1).all()
     flights = fly(Setup(), events([0.1, 10.0], [0.0, 101.0]))
     assert [ENDS[how] for how in flights.how] == ["trapped", "trapped"]
+
+
+def test_another_integrator_is_refused():
+    with pytest.raises(ValueError, match=r"^no integrator is called 'rk4'\. There are fast, dop853$"):
+        fly(Setup(), events(10.0, 1.0), "rk4")
 
 
 @pytest.mark.parametrize(
