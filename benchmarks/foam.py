@@ -22,7 +22,8 @@ from benchmarks.surroundings import apart
 from benchmarks.table import Table, column, spread
 from theoros.oracles.failures import NotConverged
 from theoros.oracles.physics.foam import K0, T1, Foam, equilibrate, voronoi
-from theoros.oracles.physics.foam.coarsening import at_rest, evolve
+from theoros.oracles.physics.foam.coarsening import evolve
+from theoros.oracles.physics.foam.equilibrium import relax
 from theoros.oracles.physics.foam.measures import angle_error, law_error, side_variance
 
 PACKAGES = ("numpy", "scipy", "numba")
@@ -41,7 +42,7 @@ def run(bubbles: int, disorder: float, seed: int) -> dict[str, Any]:
     states, steps, t1, measuring = [voronoi(bubbles, disorder, seed)], 0, 0, 0.0
     worst, failure = {"law": 0.0, "angle": 0.0, "gas": 0.0}, ""
     try:
-        state = at_rest(equilibrate(states[0]))
+        state = relax(equilibrate(states[0]))
         while state.foam.bubbles > bubbles // 4:
             state, events = evolve(state, np.inf)
             steps, t1 = steps + 1, t1 + sum(isinstance(event, T1) for event in events)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from theoros.oracles.failures import NotConverged
+from theoros.oracles.failures import InvalidCandidate, NotConverged
 from theoros.oracles.physics.foam.equilibrium import Relaxed, collapse_lengths, moved, relax, stretches
-from theoros.oracles.physics.foam.kkt import Step, factored, slopes, tangent
+from theoros.oracles.physics.foam.kkt import Step, tangent
 from theoros.oracles.physics.foam.network import Floats, Foam, chords, lengths, totals
 from theoros.oracles.physics.foam.start import FEWEST_BUBBLES
 from theoros.oracles.physics.foam.topology import Event, can_flip, flipped, removed
@@ -52,8 +52,7 @@ def rates(foam: Foam) -> Floats:
 def coarsen(foam: Foam, interval: float) -> Iterator[Frame]:
     """Frames `interval` apart, the first one `interval` after `foam`, until fewer than 8 bubbles would be left.
 
-    `foam` must be in equilibrium. A natural unit for `interval` is ``mean area / K0``, in which the mean area about
-    doubles. Raises NotConverged where the foam finds no equilibrium.
+    A natural unit for `interval` is ``mean area / K0``, in which the mean area about doubles. Raises as `advance` does.
     """
     while True:
         foam, events = advance(foam, interval)
@@ -65,31 +64,35 @@ def coarsen(foam: Foam, interval: float) -> Iterator[Frame]:
 def coarsen_to(foam: Foam, bubbles: int) -> Frame:
     """The foam when at most `bubbles` are left, with all events on the way.
 
-    Raises NotConverged where the foam finds no equilibrium, and ValueError for fewer than 8 bubbles.
+    Raises NotConverged where the foam finds no equilibrium, InvalidCandidate where all bubbles have six sides, so that
+    there will always be too many, and ValueError for fewer than 8 bubbles.
     """
     if bubbles < FEWEST_BUBBLES:
         raise ValueError(f"{bubbles} bubbles: fewer than {FEWEST_BUBBLES} may touch themselves round the box.")
-    state, events = at_rest(foam), list[Event]()
+    state = relax(foam)
+    events: list[Event] = [*state.events]
     while state.foam.bubbles > bubbles:
+        if (state.foam.sides == 6).all():  # and what rounding leaves of their rates must not coarsen it
+            raise InvalidCandidate(f"the foam never coarsens: each of its {state.foam.bubbles} bubbles has six sides.")
         state, new = evolve(state, math.inf)
         events.extend(new)
     return Frame(state.foam, tuple(events))
 
 
 def advance(foam: Foam, time: float) -> tuple[Foam, tuple[Event, ...]]:
-    """The equilibrium `time` later and the events until then. Stops early when fewer than 8 bubbles are left."""
-    end, events = foam.time + time, list[Event]()
-    state = at_rest(foam)
+    """The equilibrium `time` later and the events until then. Stops early when fewer than 8 bubbles are left.
+
+    A foam that is not in equilibrium is brought there first. Raises NotConverged where it finds none, and ValueError
+    for a `time` that is not positive.
+    """
+    if not 0 < time < math.inf:
+        raise ValueError(f"a foam coarsens for a positive, finite time, and not for {time:g}")
+    end, state = foam.time + time, relax(foam)
+    events: list[Event] = [*state.events]
     while state.foam.time < end and state.foam.bubbles >= FEWEST_BUBBLES:
         state, new = evolve(state, end)
         events.extend(new)
     return state.foam, tuple(events)
-
-
-def at_rest(foam: Foam) -> Relaxed:
-    """`foam`, which must be in equilibrium, with its derivatives."""
-    at = slopes(foam)
-    return Relaxed(foam, at, factored(foam, at))
 
 
 def evolve(state: Relaxed, end: float) -> tuple[Relaxed, list[Event]]:

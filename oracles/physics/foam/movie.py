@@ -91,8 +91,8 @@ def side_variance(sides: Sequence[Integers]) -> float:
 def exact_movie(window: Window) -> Movie:
     """The window by the arc-network simulator.
 
-    Raises InvalidCandidate when so few bubbles are left that one may reach all round the box, and NotConverged where
-    the foam finds no equilibrium.
+    Raises InvalidCandidate when so few bubbles are left that one may reach all round the box, or where all have six
+    sides before the window starts, so that it never does; and NotConverged where the foam finds no equilibrium.
     """
     foam = coarsen_to(equilibrate(voronoi(window.bubbles, window.disorder, window.seed)), window.first_bubbles).foam
     interval = window.interval * foam.mean_area / K0
@@ -100,10 +100,7 @@ def exact_movie(window: Window) -> Movie:
     for _ in range(window.frames - 1):
         foam, new = advance(foam, interval)
         if foam.bubbles < FEWEST_BUBBLES:
-            raise InvalidCandidate(
-                f"fewer than {FEWEST_BUBBLES} bubbles are left before the window ends. "
-                "Start with more, or lower the age."
-            )
+            raise _outlived()
         foams.append(foam)
         events.extend(new)
     return Movie(
@@ -116,6 +113,12 @@ def exact_movie(window: Window) -> Movie:
     )
 
 
+def _outlived() -> InvalidCandidate:
+    return InvalidCandidate(
+        f"fewer than {FEWEST_BUBBLES} bubbles are left before the window ends. Start with more, or lower the age."
+    )
+
+
 def _by_id(foam: Foam, values: NDArray[np.float64] | Integers, bubbles: int) -> Floats:
     out = np.zeros(bubbles)
     out[foam.ids] = values
@@ -123,7 +126,10 @@ def _by_id(foam: Foam, values: NDArray[np.float64] | Integers, bubbles: int) -> 
 
 
 def potts_movie(window: Window) -> Movie:
-    """The window by the Potts model, from the same Voronoi cells. Raises MissingDependency without numba.
+    """The window by the Potts model, from the same Voronoi cells.
+
+    Raises InvalidCandidate when so few bubbles are left that one may reach all round the box, and MissingDependency
+    without numba.
 
     The lattice is the image, or finer by a whole number where bubbles would have fewer than 64 sites at the start.
     """
@@ -136,6 +142,8 @@ def potts_movie(window: Window) -> Movie:
     sweeps = window.interval * labels.size / left / potts.SITES_PER_SWEEP
     for _ in range(window.frames - 1):
         labels = potts.sweep(labels, sweeps, rng)
+        if len(np.unique(labels)) < FEWEST_BUBBLES:
+            raise _outlived()
         lattices.append(labels)
     return Movie(
         np.stack([labels[finer // 2 :: finer, finer // 2 :: finer] for labels in lattices]),

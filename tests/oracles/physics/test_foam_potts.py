@@ -80,9 +80,10 @@ def test_both_levels_make_the_same_kind_of_movie():
     assert exact.interval == pytest.approx(0.05 / 23 / (np.pi / 3))
 
 
-def test_a_window_that_outlives_the_foam_is_refused():
+@pytest.mark.parametrize("movie", [exact_movie, potts_movie])
+def test_a_window_that_outlives_the_foam_is_refused(movie):
     with pytest.raises(InvalidCandidate, match=r"^fewer than 8 bubbles are left before the window ends\."):
-        exact_movie(Window(12, 0.5, 0.0, 0, frames=3, interval=2.0, pixels=16))
+        movie(Window(12, 0.5, 0.0, 0, frames=3, interval=2.0, pixels=16))
 
 
 def test_without_numba_the_message_says_what_installs_it(monkeypatch):
