@@ -23,6 +23,7 @@ from theoros.oracles.reference import OracleOptionError
 from theoros.oracles.rehearsal import generator
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces import Parameters, Real, Space
+from theoros.oracles.spaces.one_parameter import ends
 
 OUTPUTS: Mapping[str, Quantity] = {
     "x": Quantity("angstrom", (), "where the detector saw the particle, along the beam from the centre of charge"),
@@ -206,8 +207,11 @@ def _checked_space(space: Space | None) -> Parameters:
             f"an event has {', '.join(PARAMETERS[:2])} and may have {', '.join(PARAMETERS[2:])}. "
             f"Declare parameters of these names; there are {sorted(names)}.",
         )
-    for name in ("energy", "screening"):
-        low = getattr(space.parameters.get(name), "low", 1.0)
-        if low < 0 or (low == 0 and name == "energy"):
+    for name, parameter in space.parameters.items():
+        try:
+            low, _ = ends(parameter)
+        except ValueError as error:
+            raise OracleOptionError(("space", name), f"{error}. Give numbers.") from None
+        if (name == "energy" and low <= 0) or (name == "screening" and low < 0):
             raise OracleOptionError(("space", name), f"it reaches down to {low:g}. Keep it positive.")
     return space

@@ -272,6 +272,18 @@ def _numbers(value: Any) -> tuple[float, ...]:
 Parameter = Real | Integer | Categorical | Ordinal
 
 
+def ends(parameter: Parameter) -> tuple[float, float]:
+    """The least and the greatest value of a parameter; raises ValueError naming a choice that is no number."""
+    if not isinstance(parameter, Categorical):
+        return parameter.low, parameter.high
+    numbers = []
+    for choice in parameter.choices:
+        if isinstance(choice, bool) or not isinstance(choice, int | float):
+            raise ValueError(f"{choice!r} is not a number")
+        numbers.append(choice)
+    return min(numbers), max(numbers)
+
+
 def _number(value: Any, allowed: str) -> float:
     if isinstance(value, np.generic):
         value = value.item()

@@ -19,7 +19,8 @@ from theoros.oracles.physics.foam.potts import check_numba
 from theoros.oracles.physics.foam.start import FEWEST_BUBBLES, FEWEST_POINTS
 from theoros.oracles.reference import OracleOptionError
 from theoros.oracles.resources import Resources
-from theoros.oracles.spaces import Integer, Parameters, Real, Space
+from theoros.oracles.spaces import Categorical, Integer, Parameter, Parameters, Real, Space
+from theoros.oracles.spaces.one_parameter import ends
 
 SCALARS: Mapping[str, Quantity] = {
     "mean_area": Quantity("", (), "mean area of a bubble in the last frame, in areas of the box"),
@@ -174,16 +175,16 @@ def _checked_space(space: Space | None, options: FoamOptions) -> Parameters:
             ("space",),
             f"a foam has {', '.join(PARAMETERS)}. Declare parameters of these names; there are {sorted(names)}.",
         )
-    lowest = {name: getattr(space.parameters.get(name), "low", 0) for name in PARAMETERS}
+    ranges = {name: _range(name, parameter) for name, parameter in space.parameters.items()}
     for name in ("disorder", "age", "seed"):
-        if lowest[name] < 0:
-            raise OracleOptionError(("space", name), f"it reaches down to {lowest[name]:g}. Start at 0 or above.")
-    fewest = lowest["bubbles"] if "bubbles" in names else options.bubbles
-    oldest = getattr(space.parameters.get("age"), "high", options.age)
+        if name in ranges and (low := ranges[name][0]) < 0:
+            raise OracleOptionError(("space", name), f"it reaches down to {low:g}. Start at 0 or above.")
+    fewest, _ = ranges.get("bubbles", (options.bubbles, options.bubbles))
+    _, oldest = ranges.get("age", (options.age, options.age))
     left = Window(int(fewest), 0.0, float(oldest), 0).first_bubbles
     if fewest < FEWEST_POINTS:
         raise OracleOptionError(
-            ("space", "bubbles"), f"it reaches down to {fewest}. A foam starts with {FEWEST_POINTS} or more."
+            ("space", "bubbles"), f"it reaches down to {fewest:g}. A foam starts with {FEWEST_POINTS} or more."
         )
     if left < FEWEST_BUBBLES:
         raise OracleOptionError(
@@ -191,3 +192,15 @@ def _checked_space(space: Space | None, options: FoamOptions) -> Parameters:
             f"{left} bubbles would be left at age {oldest:g}, and a foam needs {FEWEST_BUBBLES}. Start with more.",
         )
     return space
+
+
+def _range(name: str, parameter: Parameter) -> tuple[float, float]:
+    """The least and the greatest value; raises OracleOptionError for words, and for fractions where there are none."""
+    try:
+        low, high = ends(parameter)
+    except ValueError as error:
+        raise OracleOptionError(("space", name), f"{error}. Give numbers.") from None
+    choices = parameter.choices if isinstance(parameter, Categorical) else ()
+    if name in ("bubbles", "seed") and (isinstance(parameter, Real) or any(float(c) % 1 for c in choices)):
+        raise OracleOptionError(("space", name), "it has fractions, which a foam can't have. Declare it as integer.")
+    return low, high

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from theoros.oracles import Integer, Parameters, Real
+from theoros.oracles import Categorical, Integer, Parameters, Real
 from theoros.oracles.check import check_oracle
 from theoros.oracles.contract import checked_values
 from theoros.oracles.failures import InvalidCandidate
@@ -74,6 +74,20 @@ def test_mu2_and_growth_are_those_of_the_foam():
             Parameters(bubbles=Integer(16, 64), age=Real(0, 2)),
             "space: 4 bubbles would be left at age 2, and a foam needs 8. Start with more.",
         ),
+        (
+            Parameters(bubbles=Categorical(64, 128), age=Categorical(0.5, 4)),
+            "space: 4 bubbles would be left at age 4, and a foam needs 8. Start with more.",
+        ),
+        (Parameters(disorder=Categorical(0.5, -1)), "space.disorder: it reaches down to -1. Start at 0 or above."),
+        (Parameters(disorder=Categorical("low", "high")), "space.disorder: 'low' is not a number. Give numbers."),
+        (
+            Parameters(bubbles=Real(24, 64)),
+            "space.bubbles: it has fractions, which a foam can't have. Declare it as integer.",
+        ),
+        (
+            Parameters(seed=Categorical(1, 1.5)),
+            "space.seed: it has fractions, which a foam can't have. Declare it as integer.",
+        ),
     ],
 )
 def test_a_space_that_holds_no_foam_is_refused(space, message):
@@ -98,6 +112,13 @@ def test_a_space_that_holds_no_foam_is_refused(space, message):
 def test_options_that_make_no_foam_are_refused(options, message):
     with pytest.raises(ValidationError, match=message):
         FoamOracle(**options)
+
+
+def test_parameters_may_be_choices():
+    oracle = FoamOracle(**SMALL, space=Parameters(bubbles=Categorical(24, 32), seed=Categorical(3, 5)))
+    values = oracle.evaluate(oracle.space.candidate({"bubbles": 32, "seed": 5}), "exact").values
+    assert values["mean_area"] >= 1 / 32
+    assert values["mean_area"] < 1 / 24
 
 
 def test_a_candidate_outside_the_space_is_refused():

@@ -160,6 +160,14 @@ def test_options_that_make_no_experiment_are_refused(options, message):
             {"energy": Real(1, 2), "impact_parameter": Real(-1, 1), "screening": Real(-1, 1)},
             "space.screening: it reaches down to -1. Keep it positive.",
         ),
+        (
+            {"energy": Categorical(5, -1), "impact_parameter": Real(-1, 1)},
+            "space.energy: it reaches down to -1. Keep it positive.",
+        ),
+        (
+            {"energy": Real(1, 2), "impact_parameter": Real(-1, 1), "charge": Categorical("proton", "alpha")},
+            "space.charge: 'proton' is not a number. Give numbers.",
+        ),
     ],
 )
 def test_spaces_without_an_event_are_refused(parameters, message):
