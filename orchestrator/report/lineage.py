@@ -117,7 +117,8 @@ def _decision(history: History, sample: Sample) -> str:
 
 def _made_of(card: Scorecard, parents: Sequence[Parent]) -> Html:
     """The parents, drawn."""
-    word = "parent" if len(parents) == 1 else "one of two parents"
+    several = "two" if len(parents) == 2 else str(len(parents))
+    word = "parent" if len(parents) == 1 else f"one of {several} parents"
     return tag(
         "div",
         *(

@@ -33,12 +33,17 @@ def histograms(found: Sequence[Tested]) -> Any:
 
 def has_bins(found: Sequence[Tested]) -> bool:
     """Whether there are labels enough to look at places apart, and parameters that are numbers."""
-    return bool(found) and all(len(one.pit) >= 2 * LEAST for one in found) and bool(found[0].inputs)
+    return bool(found) and all(len(one.pit) >= 2 * LEAST for one in found) and bool(shared_inputs(found))
+
+
+def shared_inputs(found: Sequence[Tested]) -> list[str]:
+    """The inputs that vary over the labels of every output: where some labels lack one, they need not be the same."""
+    return [name for name in found[0].inputs if all(name in one.inputs for one in found)] if found else []
 
 
 def coverages(found: Sequence[Tested]) -> Any:
     """Shares inside the central intervals in bins of each input (columns), for each output (rows), by what is due."""
-    names = list(found[0].inputs)[:MOST_INPUTS]
+    names = shared_inputs(found)[:MOST_INPUTS]
     figure, panels = canvas(len(found), len(names), 3.4 * len(names), 2.8 * len(found))
     for place, axes in enumerate(panels):
         one, name = found[place // len(names)], names[place % len(names)]

@@ -71,7 +71,7 @@ def events_figure(found: Beside) -> Any:
     pairs = _pairs(found)
     figure, panels = canvas(len(pairs), 3, 11.0, 3.3 * len(pairs))
     shade = _shade(found)
-    far = np.abs(found.observed - found.mean) / np.where(found.std > 0, found.std, np.inf)
+    far = _deviations(found)
     for row, (across, up) in enumerate(pairs):
         came, drew, apart = panels[3 * row : 3 * row + 3]
         for axes, values, title in ((came, found.observed, "oracle"), (drew, found.draw, "twin, one draw of each")):
@@ -91,6 +91,15 @@ def events_figure(found: Beside) -> Any:
             figure.colorbar(marks, ax=drew, label=plain(next(iter(found.inputs))), pad=0.02)
         figure.colorbar(sizes, ax=apart, label="deviations of the draws", extend="max", pad=0.02)
     return figure
+
+
+def _deviations(found: Beside) -> Array:
+    """How many deviations of the draws the labels are from their mean, ``p x m``.
+
+    Draws that are all alike are very far from any other label, though not infinitely: a figure leaves such points out.
+    """
+    error = np.abs(found.observed - found.mean)
+    return error / np.maximum(found.std, 1e-6 * error + np.finfo(np.float64).tiny)
 
 
 def _pairs(found: Beside) -> Sequence[tuple[int | None, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -108,6 +110,14 @@ def test_figures_have_a_panel_for_each_output_and_input(store):
     assert panels[0].get_xlim() == (found[0].inputs["energy"].min(), found[0].inputs["energy"].max())
     assert panels[1].get_xscale() == "linear"
     assert not has_bins([])
+
+
+def test_coverage_is_shown_over_the_inputs_that_vary_for_every_output(store):
+    """Labels that lack an output may be those where an input was another one."""
+    x, time = foreseen(store, "twin", ["x", "time"])
+    fewer = replace(time, inputs={"b": time.inputs["b"]})
+    assert [axes.get_xlabel() for axes in coverages([x, fewer]).axes] == ["b"] * 2
+    assert not has_bins([x, replace(time, inputs={})])
 
 
 def test_the_page_of_a_campaign_over_parameters_that_learns(store):

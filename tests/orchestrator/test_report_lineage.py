@@ -121,6 +121,13 @@ def test_parents_are_told_as_the_proposer_knew_them_and_what_is_known_of_them(st
     assert "nearest molecule that had a label then" not in text.split("sample 4, proposed by")[1].split("</article>")[0]
 
 
+def test_a_molecule_may_have_three_parents(store):
+    book = Book(store)
+    book.label("CCC", "pool")
+    book.label("CCCCC", parents=[("CCCCC", parent) for parent in ("CCC", "CCN", "CCO")])
+    assert page(store, "demo").count("one of 3 parents: ") == 3
+
+
 def test_of_two_labels_of_a_parent_the_one_at_the_target_is_told(store):
     book = Book(store)
     book.label("CCC", "pool")

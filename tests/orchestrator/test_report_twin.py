@@ -25,7 +25,7 @@ from theoros.oracles.physics.foam import advance, coarsen_to, equilibrate, voron
 from theoros.oracles.physics.foam.films import films_of
 from theoros.orchestrator.report.page import page
 from theoros.orchestrator.report.twin_films import SIDE, Windows, film_pictures, outline, windows
-from theoros.orchestrator.report.twin_pictures import beside, events_figure
+from theoros.orchestrator.report.twin_pictures import FAR, Beside, beside, events_figure
 from theoros.orchestrator.report.twin_scores import oracle_of, scores_table, whole_scores
 from theoros.orchestrator.scorecard import Scorecard
 
@@ -129,6 +129,17 @@ def test_each_row_of_the_figure_has_oracle_twin_and_difference(store):
     assert panels[0].get_xlim() == panels[1].get_xlim()
     (single, *_) = events_figure(beside(store, "foam", str)).axes
     assert (single.get_xlabel(), single.get_ylabel()) == ("energy", "growth_rate")
+
+
+def test_draws_that_are_all_alike_are_far_from_every_other_label():
+    """A generator that has collapsed must not look perfect."""
+    ones, mean = np.ones((6, 2)), np.ones((6, 2))
+    mean[1:, 0] = [0.5, 1e-3, 2.0, -1e200, 1.1]
+    figure = events_figure(Beside(("x", "y"), ones, ones, mean, 0 * ones, {}))
+    (apart,) = figure.axes[2].collections
+    assert apart.get_array()[0] == 0
+    assert (apart.get_array()[1:] > FAR).all()
+    assert not np.ma.is_masked(apart.get_array())
 
 
 def test_a_window_is_that_of_the_version_and_of_the_label_that_it_names(store, frames):
