@@ -22,7 +22,7 @@ def rolled_out(
 ) -> list[Rollout]:
     """Roll foams out for `frames` (one number, or one for each) at `intervals` (foam time, one each).
 
-    A roll-out ends early where fewer than 12 bubbles would be left, as the simulator's does.
+    A roll-out ends early where fewer than 8 bubbles would be left, as the simulator's does.
     """
     wanted = [frames] * len(starts) if isinstance(frames, int) else list(frames)
     noise = torch.Generator().manual_seed(seed)
