@@ -41,7 +41,7 @@ REUSE = 0.1
 
 @dataclass(frozen=True)
 class Relaxed:
-    """An equilibrium with its derivatives, the T1s on the way to it, and what it took.
+    """An equilibrium with its derivatives, and the T1s on the way to it.
 
     `factors` are those of its Newton system or of one close by, from the same topology.
     """
@@ -49,8 +49,7 @@ class Relaxed:
     foam: Foam
     slopes: Slopes
     factors: Factors
-    events: tuple[T1, ...] = ()
-    iterations: int = 0
+    events: tuple[T1, ...]
 
 
 def equilibrate(foam: Foam) -> Foam:
@@ -70,7 +69,7 @@ def relax(foam: Foam, most_iterations: int = MOST_ITERATIONS) -> Relaxed:
     damping = FAR_DAMPING if error > FAR else 0.0
     for iteration in range(most_iterations):
         if error < TOLERANCE:
-            return Relaxed(foam, at, factors or factored(foam, at), tuple(events), iteration)
+            return Relaxed(foam, at, factors or factored(foam, at), tuple(events))
         try:
             factors = factors or factored(foam, at, damping * np.sqrt(foam.bubbles))
         except RuntimeError:  # an exactly singular system
