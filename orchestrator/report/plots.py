@@ -78,7 +78,7 @@ def _progress(store: Store, campaign: str) -> Any:
                 spent.append(cost)
         style = {"lw": 2} if name == campaign else {"lw": 1.5, "ls": "--"}
         axes.step(spent, series, where="post", label=name, **style)
-    axes.set_xlabel(f"cost (labels at {card.target!r})" if card.goal != "learn" else "labels")
+    axes.set_xlabel(plain(f"cost (labels at {card.target!r})") if card.goal != "learn" else "labels")
     best = "hypervolume" if card.several else f"best {card.name_of(card.objective.output)}"
     axes.set_ylabel(plain(best if card.goal != "learn" else card.error_label))
     if axes.get_legend_handles_labels()[0]:
@@ -141,8 +141,8 @@ def _predictions(card: Scorecard, tested: Mapping[str, pd.DataFrame]) -> Any:
     figure, panels = canvas(1, len(tested), 4.6 * len(tested), 4.4)
     for axes, (output, checks) in zip(panels, tested.items(), strict=True):
         for fidelity, own in checks.groupby("fidelity"):
-            half = t.ppf(0.95, _tails(own)) * own["std"]
-            axes.errorbar(own["observed"], own["mean"], yerr=half, fmt="o", ms=4, lw=0.8, alpha=0.7, label=fidelity)
+            half, style = t.ppf(0.95, _tails(own)) * own["std"], {"fmt": "o", "ms": 4, "lw": 0.8, "alpha": 0.7}
+            axes.errorbar(own["observed"], own["mean"], yerr=half, label=plain(str(fidelity)), **style)
         ends = [checks[["observed", "mean"]].to_numpy().min(), checks[["observed", "mean"]].to_numpy().max()]
         axes.plot(ends, ends, "k--", lw=1)
         axes.set_xlabel(plain(f"observed {card.name_of(output)}"))

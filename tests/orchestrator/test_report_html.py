@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.orchestrator.molecule_book import ALKANES, Book, Reader
+from tests.orchestrator.molecule_book import ALKANES, CARD, Book, Reader
 from theoros.db import Store
+from theoros.db.records import CheckRecord, ModelVersionRecord
 from theoros.orchestrator.gates import card_of
+from theoros.orchestrator.report.canvas import as_png
 from theoros.orchestrator.report.gates import gates_table
 from theoros.orchestrator.report.html import Html, joined, number, table, tag
 from theoros.orchestrator.report.page import page
+from theoros.orchestrator.report.plots import figures
 from theoros.orchestrator.report.structures import MOST_DRAWN, structure
 
 
@@ -41,6 +46,16 @@ def test_whatever_the_database_holds_is_shown_and_does_nothing(store):
     assert f"CCCCCC {BAD}" in found.text
     assert "no structure" in found.text
     assert all((a["src"] or "").startswith("data:image/png") for name, a in found.tags if name == "img")
+
+
+def test_a_fidelity_s_name_is_no_formula(store):
+    """Neither on the axis of costs nor in a legend: one that isn't well formed would end the report."""
+    book = Book(store, card=replace(CARD, fidelities=("cheap", "$\\frac$")))
+    for smiles in ALKANES:
+        book.label(smiles, fidelity="$\\frac$", beliefs={"logp": (1.0, 0.5)})
+    checks = [CheckRecord(label.label_id, "logp", 1.0, 0.5, 1.2) for label in store.label_records("demo")]
+    store.add_model_version("demo", ModelVersionRecord(1, "tanimoto_gp", 6, seed=1, fit_seconds=0.5, checks=checks))
+    assert {"progress", "predictions"} <= {name for name, figure in figures(store, "demo") if as_png(figure)}
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=("Cs", "Cc"))))
