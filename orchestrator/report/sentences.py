@@ -8,24 +8,27 @@ from theoros.orchestrator.report.hypervolume import hypervolume_so_far, referenc
 
 
 def compare(store: Store, campaign: str, control: str) -> str:
-    """One sentence: what the control found at the same cost, and when the campaign had found as good."""
+    """One sentence: what the control found at the same cost, and when the campaign had found as good.
+
+    Labels that are not feasible count, too: the control's or the campaign's money went into them.
+    """
     card = scorecard(store, campaign)
     own, other = (store.label_records(name) for name in (campaign, control))
     if card.several:
         start = reference(card, [*own, *other])
         ours, theirs = (hypervolume_so_far(card, labels, start) for labels in (own, other))
     else:
-        ours, theirs = ([x for x in card.best_so_far(labels) if x == x] for labels in (own, other))
-    if not ours or not theirs:
+        ours, theirs = (card.best_so_far(labels) for labels in (own, other))
+    if not theirs or theirs[-1] != theirs[-1]:  # NaN until something feasible is found
         return f"{control} found nothing feasible."
     what = "hypervolume" if card.several else "best"
     unit = "" if card.several else f" {card.units.get(card.objective.output, '')}".rstrip()
     worse = (lambda x: x < theirs[-1]) if card.several else (lambda x: card.objective.better(theirs[-1], x))
-    reached = next((i for i, x in enumerate(ours, start=1) if not worse(x)), None)
-    text = (
-        f"{control}: {what} {theirs[-1]:.5g}{unit} in {len(theirs)} labels; "
-        f"{campaign}: {ours[-1]:.5g}{unit} in {len(ours)}"
-    )
+    reached = next((i for i, x in enumerate(ours, start=1) if x == x and not worse(x)), None)
+    text = f"{control}: {what} {theirs[-1]:.5g}{unit} in {len(theirs)} labels; {campaign}: "
+    if not ours or ours[-1] != ours[-1]:
+        return f"{text}nothing feasible in {len(ours)}."
+    text += f"{ours[-1]:.5g}{unit} in {len(ours)}"
     return text + (f", and as good as the control's best after {reached}." if reached else ".")
 
 
