@@ -37,6 +37,8 @@ OUTPUTS: Mapping[str, Quantity] = {
 MEASURED = ("x", "y", "time", "delay")
 #: What a space may have; the first two it must have.
 PARAMETERS = ("energy", "impact_parameter", "charge", "screening")
+#: The units in which an event reads them: a space says the same, or none.
+UNITS: Mapping[str, str] = {"energy": "eV", "impact_parameter": "angstrom", "screening": "1/angstrom"}
 RESOURCES = Resources(num_cpus=1, timeout=600)
 
 
@@ -197,7 +199,7 @@ class ScatteringOracle:
 
 
 def _checked_space(space: Space | None) -> Parameters:
-    """The space to be asked; raises OracleOptionError when it lacks what an event needs, or has more."""
+    """The space to be asked; raises OracleOptionError when it lacks what an event needs, has more, or other units."""
     if space is None:
         return default_space()
     names = set(space.parameters) if isinstance(space, Parameters) else set()
@@ -208,6 +210,9 @@ def _checked_space(space: Space | None) -> Parameters:
             f"Declare parameters of these names; there are {sorted(names)}.",
         )
     for name, parameter in space.parameters.items():
+        unit = UNITS.get(name)
+        if unit is not None and parameter.unit not in ("", unit):
+            raise OracleOptionError(("space", name), f"it is in {parameter.unit}. Give it in {unit}.")
         try:
             low, _ = ends(parameter)
         except ValueError as error:

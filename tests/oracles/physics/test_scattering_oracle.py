@@ -161,6 +161,10 @@ def test_options_that_make_no_experiment_are_refused(options, message):
             "space.screening: it reaches down to -1. Keep it positive.",
         ),
         (
+            {"energy": Real(0.1, 2, unit="keV"), "impact_parameter": Real(-1, 1)},
+            "space.energy: it is in keV. Give it in eV.",
+        ),
+        (
             {"energy": Categorical(5, -1), "impact_parameter": Real(-1, 1)},
             "space.energy: it reaches down to -1. Keep it positive.",
         ),
