@@ -132,7 +132,8 @@ class FoamOracle:
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
         """Simulate the candidate's window at the level `fidelity`.
 
-        Raises InvalidCandidate outside the space, and NotConverged where the foam finds no equilibrium.
+        Raises InvalidCandidate outside the space and for a window that the foam does not reach or does not outlive, and
+        NotConverged where the foam finds no equilibrium.
         """
         level = fidelity_of(self, fidelity)
         movie = MOVIES[level.name](self.window(self.space.candidate(candidate.data).data))
