@@ -8,7 +8,7 @@ import pytest
 
 from tests.orchestrator.molecule_book import ALKANES, CARD, Book
 from theoros.db import Store
-from theoros.models.contract import OutcomeConstraint
+from theoros.models.data import OutcomeConstraint
 from theoros.orchestrator.report.gallery import interval
 from theoros.orchestrator.report.sentences import compare
 
