@@ -24,6 +24,9 @@ MOST_STARTS = 3
 START_DEADLINE = 600.0
 #: A slot that has found no place for so long (seconds) is reported.
 STARVED_AFTER = 10.0
+#: A large slot that has no place so long (seconds) after all others have gone is given up. An actor that has its place
+#: says so only when its process runs, which takes long on a busy machine: this is to be much longer.
+ROOMLESS_AFTER = 60.0
 #: Seconds between two looks at what the cluster has.
 LOOK_EVERY = 10.0
 _GLANCE = 0.2
@@ -248,7 +251,7 @@ class Crew:
                 if any(other.node is not None for other in self.slots):  # itself included: it is being built
                     alone_since = time.monotonic()
                 if slot.node is None and time.monotonic() - began > STARVED_AFTER:
-                    if time.monotonic() - alone_since > STARVED_AFTER:
+                    if time.monotonic() - alone_since > ROOMLESS_AFTER:
                         return False
                     self.making_room += not hurried
                     hurried = True

@@ -16,12 +16,12 @@ from tests.faults.conftest import Home
 from tests.faults.invariants import violations
 
 MIB = 2**20
-#: The command line, with an orchestrator that waits 4 s and not 10 before it makes room: a slot takes up to 3 to start.
+#: The command line, with an orchestrator that waits 4 s, not 10, before it makes room, and gives up after 20, not 60.
 IMPATIENT = """
 from theoros.orchestrator.agents import crew
 from theoros.orchestrator.cli import main
 
-crew.STARVED_AFTER = 4.0
+crew.STARVED_AFTER, crew.ROOMLESS_AFTER = 4.0, 20.0
 main()
 """
 #: An oracle over guests. The first ones to come are hungry: they need 700 MiB, more than a slot is granted at first.
@@ -110,7 +110,7 @@ def dine(make_home: Callable[[dict[str, Any], str], Home]) -> Callable[..., tupl
         home.drivers.append(
             subprocess.Popen(command, cwd=home.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         )
-        output, _ = home.drivers[-1].communicate(timeout=120)
+        output, _ = home.drivers[-1].communicate(timeout=240)
         assert home.drivers[-1].returncode == 0, output
         with home.read() as store:
             assert violations(store, "table", budget=guests, spool=home.spool, truth=truth) == []
