@@ -152,7 +152,7 @@ def test_those_that_need_it_at_the_same_time_take_turns(make_cluster, dine):
 
 
 def test_room_is_made_on_the_one_node_that_has_enough(make_cluster, dine):
-    _, attempts = dine(make_cluster(700, 1300), guests=24, hungry=2, slots="auto")
+    _, attempts = dine(make_cluster(700, 1300), guests=60, hungry=2, slots="auto")
     tries = large(attempts)
     assert len(tries) == 2
     afterwards = attempts[attempts["began"] > tries["ended_at"].max()]
