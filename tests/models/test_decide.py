@@ -10,6 +10,7 @@ from theoros.models import decide, registry
 from theoros.models.contract import ProposalRequest
 from theoros.models.data import Dataset, OutcomeConstraint, Point, Proposal
 from theoros.models.fidelity import LONGEST_RUN, choose_fidelity
+from theoros.models.forecast import Forecast
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Categorical, Parameters, Real
@@ -133,7 +134,7 @@ def test_a_choice_tells_what_was_predicted_and_why(state, square, rng):
     proposals = [Proposal(c, "test") for c in square.sample(20, rng)]
     (choice,) = decide.select(problem, proposals, dataset, model, acquisition, [], frozenset(), 1, seed=0)
     prediction = model.predict([choice.point])
-    assert choice.predictions == {"y": (prediction.mean[0, 0], prediction.label_std[0, 0])}
+    assert choice.predictions == {"y": Forecast(prediction.mean[0, 0], prediction.label_std[0, 0])}
     assert (choice.acquisition, choice.proposer) == ("log_ei", "test")
     assert choice.value == pytest.approx(
         acquisition.scorer(problem, model, dataset, [], seed=0)([choice.point.candidate])[0]
@@ -200,7 +201,7 @@ class TestHundreds:
             problem, proposals, dataset, model, registry.acquisition("thompson"), [], frozenset(), 50, seed=0
         )
         prediction = model.predict([choice.point for choice in chosen])
-        assert [c.predictions["y"] for c in chosen] == list(
+        assert [c.predictions["y"][:2] for c in chosen] == list(
             zip(prediction.mean[:, 0].tolist(), prediction.label_std[:, 0].tolist(), strict=True)
         )
         assert "chosen together" in chosen[0].reason
