@@ -33,17 +33,17 @@ class ModelWorker:
     """
 
     def __init__(self, plan: ModelPlan, threads: int) -> None:
-        import torch
-
         from theoros.models import registry
 
-        torch.set_num_threads(threads)
         self._plan = plan
         self._labels = Labels(plan.problem.columns)
         self._asked = Asked(plan.problem.target)
         self._held: tuple[Held, Belief] | None = None
         # Imports take seconds: have them behind us when the first labels come.
-        if plan.acquisition != "random":
+        if plan.acquisition != "random":  # which needs neither a surrogate nor torch
+            import torch
+
+            torch.set_num_threads(threads)
             registry.surrogate(plan.surrogate)
         for name in (plan.initial_proposer, *plan.proposers):
             registry.proposer(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.orchestrator.molecule_book import ALKANES, CARD, Book
 from theoros.db import Store
 from theoros.models.data import OutcomeConstraint
+from theoros.models.forecast import Forecast
 from theoros.orchestrator.report.gallery import interval
 from theoros.orchestrator.report.sentences import compare
 
@@ -45,5 +47,6 @@ def test_who_found_nothing_feasible_is_named(store, ours, theirs, told):
 
 
 def test_an_interval_without_a_finite_width_is_a_dash():
-    assert interval(1.0, float("inf")) == interval(float("nan"), 1.0) == interval(1.0, float("nan")) == "–"
-    assert interval(1.0, 0.0) == "1 to 1"
+    endless, unknown = Forecast(1.0, math.inf), Forecast(math.nan, 1.0)
+    assert interval(endless) == interval(unknown) == interval(Forecast(1.0, math.nan)) == "–"
+    assert interval(Forecast(1.0, 0.0)) == "1 to 1"

@@ -58,6 +58,27 @@ def test_a_room_imports_only_the_rooms_below_it(room):
         assert not libraries & FORBIDDEN_LIBRARIES.get(room, set()), path.relative_to(ROOT)
 
 
+#: A model worker of a campaign that asks at random, as the random control does.
+AT_RANDOM = """
+from theoros.models.data import Problem
+from theoros.models.objective import Objective
+from theoros.oracles.spaces import Parameters, Real
+from theoros.workers.model_worker import ModelWorker
+from theoros.workers.modelling import ModelPlan
+
+space = Parameters({"x": Real(0, 1)})
+problem = Problem("optimize", space, ("y",), (Objective("y", "minimize"),), ("full",), (1.0,))
+ModelWorker(ModelPlan(problem, "gp", "random", ("random",), "random", ()), 1)
+import sys
+assert "torch" not in sys.modules
+"""
+
+
+def test_choosing_at_random_loads_no_torch():
+    done = subprocess.run([sys.executable, "-c", AT_RANDOM], capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "code",
     [
