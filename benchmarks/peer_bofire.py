@@ -1,6 +1,7 @@
 """BoFire's single-objective strategy with its defaults after the common design.
 
-It needs more than the package itself (jax, numba, SCIP): ``pip install -c constraints.txt 'bofire[optimization]'``.
+It needs more than the package itself (SCIP, Mordred): ``pip install -c constraints.txt 'bofire[optimization]'
+mordredcommunity``.
 """
 
 from __future__ import annotations
