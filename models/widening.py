@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,6 +122,7 @@ def _ratios() -> tuple[Array, Array]:
 _UNTAUGHT = Widths(0, *(first * width for first, width in zip(FIRST, _quantiles(math.inf), strict=True)))
 
 
+@lru_cache(maxsize=256)  # it is asked for every prediction, and changes with labels only
 def _shape(widths: Widths) -> Shape:
     """The Student distribution with these intervals; between them, where none has both."""
     ratio = widths.ninety / widths.half

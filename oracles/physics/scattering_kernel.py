@@ -146,10 +146,8 @@ def _fly(state: Any, force: Any, kappa: float, omega: float, radius: float, tole
     time, inside = 0.0, False
     nearest, speed = _sizes(state, force)
     inward = -(state[0] * state[2] + state[1] * state[3]) / (radius * speed)
-    closest, h = (
-        nearest,
-        min(0.02, max(inward, 1e-6)) * radius / speed,
-    )  # what only grazes the rim is inside but shortly
+    closest = nearest
+    h = min(0.02, max(inward, 1e-6)) * radius / speed  # what only grazes the rim is inside but shortly
     _accelerate(state, force, kappa, omega, k[0])
     for _ in range(MAX_STEPS):
         _step(state, h, force, kappa, omega, k, new)
