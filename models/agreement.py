@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from theoros.models.data import Array, Dataset, Problem
 
@@ -57,6 +56,8 @@ def _shared(problem: Problem, dataset: Dataset, level: str) -> list[Array]:
 
 def _verdict(pairs: Array) -> str:
     """Why a level is dropped; empty while it is not."""
+    from scipy.stats import spearmanr  # a second to load, which campaigns with one level need not pay
+
     for n in range(LEAST_SHARED, len(pairs) + 1):
         correlation = float(spearmanr(pairs[:n, 0], pairs[:n, 1]).statistic) if _vary(pairs[:n]) else math.nan
         if math.isfinite(correlation) and _upper(correlation, n) < LEAST_CORRELATION:

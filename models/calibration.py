@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 Array = NDArray[np.float64]
 
@@ -26,6 +26,8 @@ def scores(mean: ArrayLike, std: ArrayLike, observed: ArrayLike, tail: ArrayLike
     mean, std, observed, tail = _rows(mean, std, observed, tail)
     if len(mean) == 0:
         return {}
+    from scipy.stats import t  # a second to load, which who only keeps predictions need not pay
+
     error = observed - mean
     return {
         "rmse": float(np.sqrt(np.mean(error**2))),
@@ -48,7 +50,7 @@ def observed_levels(
     """The calibration curve: the share of observations within the central intervals of probabilities `levels`."""
     mean, std, observed, tail = _rows(mean, std, observed, tail)
     distance = np.abs(observed - mean) / std
-    half_widths = t.ppf(0.5 + 0.5 * np.asarray(levels, dtype=np.float64)[:, None], tail[None, :])
+    half_widths = stdtrit(tail[None, :], 0.5 + 0.5 * np.asarray(levels, dtype=np.float64)[:, None])
     return np.asarray(np.mean(distance[None, :] <= half_widths, axis=1), dtype=np.float64)
 
 
@@ -60,7 +62,7 @@ def miscalibration_area(mean: ArrayLike, std: ArrayLike, observed: ArrayLike, ta
     """
     mean, std, observed, tail = _rows(mean, std, observed, tail)
     # The level of the narrowest central interval that holds each observation: uniform on [0, 1] when calibrated.
-    needed = np.sort(2 * t.cdf(np.abs(observed - mean) / std, tail) - 1)
+    needed = np.sort(2 * stdtr(tail, np.abs(observed - mean) / std) - 1)
     edges = np.concatenate([[0.0], needed, [1.0]])
     steps = np.arange(len(needed) + 1) / max(1, len(needed))
     return float(sum(_area(lo, hi, step) for lo, hi, step in zip(edges[:-1], edges[1:], steps, strict=True)))

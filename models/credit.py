@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from theoros.models.data import Array, Dataset, Offer, Origin, Problem
 from theoros.models.labelled import labelled_utilities
@@ -175,7 +175,7 @@ def _drawn(counts: Array, *, seed: int) -> Array:
         return np.zeros((DRAWS, n))
     average = float(np.clip(counts[0].sum() / counts.sum(), 0.01, 0.99))
     quantiles = unit_quasirandom(DRAWS, n, seed=seed)
-    return np.asarray(beta.ppf(quantiles, PRIOR * average + counts[0], PRIOR * (1 - average) + counts[1]))
+    return np.asarray(betaincinv(PRIOR * average + counts[0], PRIOR * (1 - average) + counts[1], quantiles))
 
 
 def _seconds(dataset: Dataset, arms: Sequence[str]) -> Array:

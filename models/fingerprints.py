@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from theoros.models.descriptors import RANGES, descriptors
 from theoros.models.mixing import mix_all, mixed
@@ -19,6 +17,9 @@ from theoros.models.subtrees import subtrees
 from theoros.models.words import words
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
+
+if TYPE_CHECKING:  # reports compare molecules without it
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class FingerprintEncoder:
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``, zeros and ones."""
+        import torch
+
         features = torch.zeros(len(candidates), self.dimension, dtype=torch.float64)
         for row, candidate in enumerate(candidates):
             features[row, torch.from_numpy(_set_columns(str(candidate.data["smiles"]), self._parts))] = 1.0

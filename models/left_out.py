@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from theoros.models.data import Array
 from theoros.oracles.candidate import Candidate
@@ -37,5 +37,5 @@ def uncertainty_scale(off: Array) -> float:
     """
     if len(off) < LEAST_CHECKED:
         return 1.0
-    scale = np.quantile(off, CALIBRATED_SHARE) / norm.ppf(0.5 + 0.5 * CALIBRATED_SHARE)
+    scale = np.quantile(off, CALIBRATED_SHARE) / ndtri(0.5 + 0.5 * CALIBRATED_SHARE)
     return float(np.clip(scale, *SCALES))

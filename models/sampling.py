@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
 
 
 def derived_seed(seed: int, *labels: int | str) -> int:
@@ -25,6 +25,8 @@ def unit_quasirandom(n: int, d: int, seed: int) -> NDArray[np.float64]:
     """
     if n == 0 or d == 0:
         return np.zeros((n, d))
+    from scipy.stats import qmc  # a second to load, which who only derives seeds need not pay
+
     if d > qmc.Sobol.MAXDIM:
         return np.random.default_rng(seed).random((n, d))
     with warnings.catch_warnings():
@@ -35,4 +37,4 @@ def unit_quasirandom(n: int, d: int, seed: int) -> NDArray[np.float64]:
 
 def normal_quasirandom(n: int, d: int, seed: int) -> NDArray[np.float64]:
     """`n` quasi-random standard normal vectors of dimension `d`: ``n x d``, by inversion of `unit_quasirandom`."""
-    return np.asarray(norm.ppf(unit_quasirandom(n, d, seed)), dtype=np.float64)
+    return np.asarray(ndtri(unit_quasirandom(n, d, seed)), dtype=np.float64)

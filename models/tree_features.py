@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.models.descriptors import descriptors
-from theoros.models.encoders import Column, encoder_for
+from theoros.models.encoders import encoder_for
+from theoros.models.unit_cube import Column
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces.base import Space

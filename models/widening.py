@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from theoros.models.forecast import Forecast
 
@@ -107,7 +107,7 @@ class Widening:
 
 
 def _quantiles(tail: float) -> tuple[float, float]:
-    half, ninety = (float(t.ppf(0.5 + level / 2, tail)) for level in LEVELS)
+    half, ninety = (float(stdtrit(tail, 0.5 + level / 2)) for level in LEVELS)
     return half, ninety
 
 
@@ -115,7 +115,7 @@ def _quantiles(tail: float) -> tuple[float, float]:
 def _ratios() -> tuple[Array, Array]:
     """Degrees of freedom that become fewer, and the half-widths' ratio of each, which grows."""
     tails = np.geomspace(LIGHTEST, HEAVIEST, 400)
-    half, ninety = np.asarray(t.ppf(0.5 + np.array(LEVELS)[:, None] / 2, tails), dtype=np.float64)
+    half, ninety = np.asarray(stdtrit(tails, 0.5 + np.array(LEVELS)[:, None] / 2), dtype=np.float64)
     return tails, np.asarray(ninety / half)
 
 

@@ -13,9 +13,10 @@ from scipy.stats import sobol_indices, uniform
 
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Problem
-from theoros.models.encoders import Column, ParameterEncoder
+from theoros.models.encoders import ParameterEncoder
 from theoros.models.explain.means import means_of, parameter_names, predicted, table_of
 from theoros.models.sampling import derived_seed
+from theoros.models.unit_cube import Column
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Parameters
 from theoros.oracles.spaces.molecule_properties import PROPERTIES, evaluate

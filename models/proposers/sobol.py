@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from theoros.models.contract import ProposalRequest
-from theoros.models.encoders import ParameterEncoder
 from theoros.models.proposers.random_design import RandomDesign
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed, unit_quasirandom
+from theoros.models.unit_cube import UnitCube
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.parameters import Parameters
 
@@ -32,11 +32,11 @@ class SobolDesign:
         """Up to `request.n` candidates in the order of the sequence, so that any first part of it fills the space."""
         found: dict[str, Candidate] = {}
         if isinstance(request.problem.space, Parameters):
-            encoder = ParameterEncoder.of(request.problem.space)
+            cube = UnitCube.of(request.problem.space)
             count = request.n
             for _ in range(ROUNDS):  # a longer sequence from the same seed begins with the shorter one
-                points = encoder.from_unit(unit_quasirandom(count, encoder.dimension, request.seed))
-                valid = [candidate for candidate in encoder.decode(points) if candidate is not None]
+                points = cube.from_unit(unit_quasirandom(count, cube.dimension, request.seed))
+                valid = [candidate for candidate in cube.decode(points) if candidate is not None]
                 found = {candidate.hash: candidate for candidate in admissible(request, valid)}
                 if len(found) >= request.n:
                     return list(found.values())[: request.n]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from theoros.models.data import Array
-from theoros.models.molecule_graphs import ATOM_SIZES, BOND_SIZES, GraphBatch
+from theoros.models.molecule_graphs import ATOM_SIZES, BOND_SIZES
+from theoros.models.surrogates.graph_batch import GraphBatch
 
 #: Training looks at the labels that a network leaves out this often, and keeps its best state.
 LOOKS = 15

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from theoros.models.data import Array
-from theoros.models.encoders import Column, encoder_for
+from theoros.models.encoders import encoder_for
 from theoros.models.network_features import BOUND, NetworkFeatures, Scaling, network_features
 from theoros.models.surrogates.fitted_outputs import with_fidelity
+from theoros.models.unit_cube import Column
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
 

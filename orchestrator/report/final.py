@@ -11,6 +11,7 @@ from rich.table import Table
 
 from theoros.db import Store
 from theoros.orchestrator.report.best import best_labels, scorecard
+from theoros.orchestrator.report.has_page import has_page
 from theoros.orchestrator.report.plots import controls_of, plot_campaign
 from theoros.orchestrator.report.sentences import compare, model_sentence
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 def print_report(campaign: Campaign, console: Console, results: Path) -> None:
     """Print a campaign's ending; plots, and the page of a campaign over molecules, go to ``results/NAME``."""
-    from theoros.orchestrator.report.page import PAGE, has_page, write_page
-
     store, name = campaign.store, campaign.name
     card = scorecard(store, name)
     if card.goal == "optimize":
@@ -35,6 +34,8 @@ def print_report(campaign: Campaign, console: Console, results: Path) -> None:
         for path in plot_campaign(store, name, results / name):
             console.print(f"plot: {path}", highlight=False, soft_wrap=True)
         if has_page(store, name):
+            from theoros.orchestrator.report.page import PAGE, write_page  # seconds, which other campaigns need not pay
+
             path = write_page(store, name, results / name / PAGE)
             console.print(f"report: {path}", highlight=False, soft_wrap=True)
     database = "" if store.url.endswith("/theoros.db") else f" --database {store.safe_url.removeprefix('sqlite:///')}"

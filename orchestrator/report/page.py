@@ -6,11 +6,11 @@ from pathlib import Path
 
 from theoros.db import Store
 from theoros.orchestrator.gates import gate_counts
-from theoros.orchestrator.report.best import scorecard
 from theoros.orchestrator.report.canvas import as_png
 from theoros.orchestrator.report.chemical_map import chemical_map, map_figure
 from theoros.orchestrator.report.gallery import gallery
 from theoros.orchestrator.report.gates import gates_table
+from theoros.orchestrator.report.has_page import has_page
 from theoros.orchestrator.report.history import History, read_history
 from theoros.orchestrator.report.html import Html, image, joined, number, table, tag
 from theoros.orchestrator.report.lineage import lineage
@@ -42,16 +42,6 @@ _STYLE = Html(
     ".films{display:grid;grid-template-columns:repeat(3,1fr);gap:10px;max-width:960px}"
     ".undrawn{padding:3em 1em;color:#777;text-align:center}"
 )
-
-
-def has_page(store: Store, campaign: str) -> bool:
-    """Whether the campaign asks about molecules, or is to learn, and has a label."""
-    done = store.evaluations(campaign, ["done"])
-    return any(e.candidate.kind == "molecule" for e in done) or (bool(done) and _learns(store, campaign))
-
-
-def _learns(store: Store, campaign: str) -> bool:
-    return scorecard(store, campaign).goal == "learn"
 
 
 def write_page(store: Store, campaign: str, path: Path) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from theoros.db import Store
 from theoros.db.records import ModelVersionRecord
@@ -71,9 +71,9 @@ def foreseen(store: Store, campaign: str, outputs: Sequence[str]) -> list[Tested
             continue
         floor = np.maximum(std, 1e-300)
         tail = own["tail"].to_numpy(dtype=np.float64, na_value=np.inf)
-        draws = mean + floor * t.ppf(QUANTILES[:, None], tail)
+        draws = mean + floor * stdtrit(tail, QUANTILES[:, None])
         scored = crps(draws[:, :, None], observed[:, None])[:, 0]
-        scores = np.stack([t.cdf((observed - mean) / floor, tail), scored], axis=1)
+        scores = np.stack([stdtr(tail, (observed - mean) / floor), scored], axis=1)
         for row, number in enumerate(numbers):
             scores[row] = drawn.get((number, output), scores[row])
         inputs = numeric_inputs([data.get(number, {}) for number in numbers])

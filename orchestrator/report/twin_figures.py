@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from scipy.stats import binom
 
 from theoros.models.twins.scoring_calibration import coverage_by_bin, equal_bins
 from theoros.orchestrator.report.canvas import canvas, plain
@@ -19,6 +18,8 @@ BARS, LEAST, MOST_BINS, MOST_INPUTS = 10, 12, 6, 4
 
 def histograms(found: Sequence[Tested]) -> Any:
     """One panel for each output: flat, within the band that holds 90 % of honest bars, when what is told is honest."""
+    from scipy.stats import binom  # a second to load, which other reports need not pay
+
     figure, panels = canvas(1, len(found), 3.6 * len(found), 3.2)
     for axes, one in zip(panels, found, strict=True):
         n = len(one.pit)

@@ -10,8 +10,9 @@ import torch
 from rdkit import Chem
 
 from theoros.models.checks import check_surrogate
-from theoros.models.molecule_graphs import GraphBatch, graph
+from theoros.models.molecule_graphs import graph
 from theoros.models.surrogates.bayesian_layer import BayesianLayer
+from theoros.models.surrogates.graph_batch import GraphBatch
 from theoros.models.surrogates.message_passing import MessagePassing
 from theoros.models.surrogates.message_passing_network import DirectedMessagePassing, Training
 from theoros.oracles.failures import InvalidCandidate

@@ -22,7 +22,8 @@ from theoros.db.records import (
 from theoros.models.objective import Objective
 from theoros.models.twins.unseen import DRAWN
 from theoros.oracles.candidate import content_hash
-from theoros.orchestrator.report.page import has_page, page
+from theoros.orchestrator.report.has_page import has_page
+from theoros.orchestrator.report.page import page
 from theoros.orchestrator.report.plots import figures
 from theoros.orchestrator.report.status import status_rows
 from theoros.orchestrator.report.twin import foreseen, numeric_inputs

@@ -20,8 +20,9 @@ from theoros.models.objective import Objective
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.report.final import print_report
+from theoros.orchestrator.report.has_page import has_page
 from theoros.orchestrator.report.history import read_history
-from theoros.orchestrator.report.page import has_page, page, write_page
+from theoros.orchestrator.report.page import page, write_page
 from theoros.orchestrator.report.plots import figures
 from theoros.orchestrator.report.proposers import contributions, shares_over_time, who_earned_what
 from theoros.orchestrator.report.structures import structure
