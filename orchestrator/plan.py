@@ -60,6 +60,11 @@ class Plan:
         )
 
     @property
+    def learns(self) -> bool:
+        """Whether models are trained: random choice has no use for one, unless the model is the question."""
+        return self.acquisition != "random" or self.problem.goal == "learn"
+
+    @property
     def strict(self) -> bool:
         """Whether decisions follow a fixed schedule, so that the campaign repeats exactly: with one slot they do."""
         return self.spec.workers.slots == 1

@@ -71,13 +71,16 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
         rivals = registry.rivals(problem, acquisition) if spec.surrogate == "auto" else ()
     except ValueError as error:
         raise SpecError(str(error), ("acquisition",)) from error
-    proposers = spec.proposers or registry.default_proposers(problem)
+    initial = registry.initial_proposer(problem)
+    # Where nothing is predicted there is nothing that a proposer could search for.
+    proposers = spec.proposers or ((initial,) if acquisition == "random" else registry.default_proposers(problem))
     for i, name in enumerate(proposers):
         try:
             registry.check_proposer_name(name, problem)
         except ValueError as error:
             raise SpecError(str(error), ("proposers", i)) from error
-    initial = proposers[0] if acquisition == "random" else registry.initial_proposer(problem)
+    if acquisition == "random":
+        initial = proposers[0]
     return Models(
         surrogate, rivals, acquisition, tuple(proposers), initial, spec.initial or _default_initial(spec, problem)
     )

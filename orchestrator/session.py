@@ -175,14 +175,19 @@ async def _work(
     await gateway.open(plan.cost_table, plan.problem.target)
     checks, version, hyperparameters, drawn = await gateway.earlier_models()
     widening = Widening.recorded(hyperparameters.get(WIDENING))
-    trainer = SupervisedModelWorker(plan.models, plan.spec.workers.trainer, MODEL_DEADLINE)
     decider = SupervisedModelWorker(plan.models, plan.spec.workers.decider, MODEL_DEADLINE)
     dispatcher = Dispatcher(bus, gateway, plan, session.start_slot, n_slots, session.history)
+    model_workers, learners = [decider], list[Agent]()
+    if plan.learns:
+        trainer = SupervisedModelWorker(plan.models, plan.spec.workers.trainer, MODEL_DEADLINE)
+        model_workers.append(trainer)
+        earlier = [Check(*check) for check in checks]
+        learners.append(Learner(bus, gateway, plan, trainer, earlier, version, widening, drawn))
     steward = Steward(bus, gateway, plan, lambda: dispatcher.tokens)
     companions += [companion(bus, gateway, plan) for companion in session.companions]
     agents: list[Agent] = [
         dispatcher,
-        Learner(bus, gateway, plan, trainer, [Check(*check) for check in checks], version, widening, drawn),
+        *learners,
         Proposer(bus, gateway, plan, decider),
         Selector(bus, gateway, plan, decider, n_slots),
         Pruner(bus, gateway, plan, decider),
@@ -204,8 +209,8 @@ async def _work(
         await asyncio.sleep(0)  # what was told while the others ended is heard as well
         await _cancelled(listeners)
         dispatcher.close()
-        trainer.close()
-        decider.close()
+        for model_worker in model_workers:
+            model_worker.close()
     return ending
 
 

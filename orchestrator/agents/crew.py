@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_STARTS = 3
 #: Seconds that a slot may take to build its oracle, and that a campaign waits without a single slot that has a place.
 START_DEADLINE = 600.0
-#: A slot that has found no place for so long (seconds) is reported.
+#: A slot that has not started for so long (seconds) is reported: from here a full cluster and a slow one look alike.
 STARVED_AFTER = 10.0
 #: A large slot that has no place so long (seconds) after all others have gone is given up. An actor that has its place
 #: says so only when its process runs, which takes long on a busy machine: this is to be much longer.
@@ -176,7 +176,7 @@ class Crew:
 
     def _starved(self, slot: Slot) -> str:
         return (
-            f"{slot.name} has found no place on the cluster for {STARVED_AFTER:g} s and waits. "
+            f"{slot.name} has waited {STARVED_AFTER:g} s for a place on the cluster, or for its process to start. "
             f"{cluster.needs_and_has(cluster.live_nodes(), slot.resources)} Free now: {cluster.free_now()}."
         )
 

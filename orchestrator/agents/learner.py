@@ -48,9 +48,7 @@ class Learner(Agent):
         self._db, self._plan, self._trainer = gateway, plan, trainer
         self._checks, self._version = checks, version
         self._widening, self._drawn = widening, drawn  # of earlier sessions, for the first fit of this one
-        # Random choice has no use for a model, but where the model is the question its labels are learned as well.
-        learns = plan.acquisition != "random" or plan.problem.goal == "learn"
-        self._labels = gateway.reader() if learns else None
+        self._labels = gateway.reader()
         self._log: list[Labelled] = []
         self._known: dict[int, bool] = {}  # numbers of the evaluations in the log: whether there is a label
         self._label_ids: dict[int, int] = {}
@@ -65,8 +63,6 @@ class Learner(Agent):
 
     async def on(self, message: Started | EvaluationEnded) -> None:
         """Learn what is new."""
-        if self._labels is None:
-            return
         if isinstance(message, EvaluationEnded) and self._plan.strict:
             await self._learn(message.sequence)
             return
@@ -75,7 +71,6 @@ class Learner(Agent):
         await self._learn(None)
 
     async def _learn(self, horizon: int | None) -> None:
-        assert self._labels is not None
         await self._read(self._labels)
         if horizon is None and self._plan.strict:
             horizon = self._resumed_horizon()

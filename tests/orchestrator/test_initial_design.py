@@ -1,4 +1,4 @@
-"""With how many candidates a campaign begins when its file does not say."""
+"""With how many candidates a campaign begins when its file does not say, and whence they come."""
 
 from pathlib import Path
 
@@ -13,9 +13,13 @@ MOLECULES = {"molecules": {"elements": ["C", "N", "O"], "heavy_atoms": "2..5"}}
 BRANIN_LADDER = {"synthetic": {"function": "AugmentedBranin"}}
 
 
-def initial(oracle, budget, **more):
+def plan(oracle, budget, **more):
     spec = {"campaign": "c", "question": {"minimize": "value"}, "oracle": oracle, "budget": budget} | more
-    return resolve(spec_from_dict(spec), Path()).initial
+    return resolve(spec_from_dict(spec), Path())
+
+
+def initial(oracle, budget, **more):
+    return plan(oracle, budget, **more).initial
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,10 @@ def test_molecules_begin_with_ten_or_five_at_several_levels(levels, expected):
     ladder = [{"name": f"hf{i}", "method": "hf", "basis": basis} for i, basis in enumerate(("sto-3g", "def2-svp"))]
     oracle = {"pyscf": {"fidelities": ladder[:levels]}}
     assert initial(oracle, {"wall_time": 60}, question={"maximize": "gap"}, space=MOLECULES) == expected
+
+
+def test_where_nothing_is_predicted_nothing_searches_for_predictions():
+    at_random = plan(HARTMANN, {"labels": 100}, acquisition="random")
+    assert at_random.proposers == (at_random.initial_proposer,) == ("sobol",)
+    named = plan(HARTMANN, {"labels": 100}, acquisition="random", proposers=["random"])
+    assert named.proposers == (named.initial_proposer,) == ("random",)

@@ -68,15 +68,29 @@ from theoros.workers.modelling import ModelPlan
 
 space = Parameters({"x": Real(0, 1)})
 problem = Problem("optimize", space, ("y",), (Objective("y", "minimize"),), ("full",), (1.0,))
-ModelWorker(ModelPlan(problem, "gp", "random", ("random",), "random", ()), 1)
-import sys
-assert "torch" not in sys.modules
+ModelWorker(ModelPlan(problem, "gp", "random", (PROPOSER,), PROPOSER, ()), 1)
 """
 
 
-def test_choosing_at_random_loads_no_torch():
-    done = subprocess.run([sys.executable, "-c", AT_RANDOM], capture_output=True, text=True, cwd="/", check=False)
+def require_not_loaded(heavy: set[str], code: str) -> None:
+    """Run `code` in an interpreter of its own; none of the `heavy` modules may be there afterwards."""
+    check = f"{code}\nimport sys\nfound = {heavy} & set(sys.modules)\nassert not found, found"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd="/", check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("proposer", ["random", "sobol"])
+def test_choosing_at_random_loads_no_torch(proposer):
+    require_not_loaded({"torch"}, AT_RANDOM.replace("PROPOSER", repr(proposer)))
+
+
+def test_a_campaign_starts_without_what_only_models_and_reports_need():
+    code = "import theoros.orchestrator.campaign, theoros.orchestrator.session, theoros.orchestrator.report.final"
+    require_not_loaded({"torch", "scipy.stats", "rdkit", "pandas", "matplotlib"}, code)
+
+
+def test_a_report_of_molecules_is_drawn_without_torch():
+    require_not_loaded({"torch"}, "import theoros.orchestrator.report.page")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,4 @@ def test_choosing_at_random_loads_no_torch():
     ids=["theoros", "oracles", "db", "specification", "theoros --help"],
 )
 def test_reading_a_specification_or_the_help_imports_nothing_heavy(code):
-    heavy = "{'torch', 'ray', 'pyscf', 'rdkit', 'botorch', 'pandas', 'matplotlib', 'sqlalchemy'}"
-    check = f"{code}\nimport sys\nfound = {heavy} & set(sys.modules)\nassert not found, found"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd="/", check=False)
-    assert done.returncode == 0, done.stderr
+    require_not_loaded({"torch", "ray", "pyscf", "rdkit", "botorch", "pandas", "matplotlib", "sqlalchemy"}, code)
