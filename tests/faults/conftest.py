@@ -45,7 +45,7 @@ class Home:
     def resume(self) -> None:
         """Go on to the end."""
         driver = self.start("resume", self.name)
-        output, _ = driver.communicate(timeout=200)
+        output, _ = driver.communicate(timeout=300)
         assert driver.returncode == 0, output
 
     def read(self) -> Store:
@@ -63,7 +63,8 @@ class Home:
         with self.read() as store:
             return [event.message for event in store.events(self.name, 1000, kinds=[kind])]
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 90.0) -> None:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 300.0) -> None:
+        """Wait as long as a busy machine may need: the limit guards against a hang, and measures nothing."""
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not happen in time"

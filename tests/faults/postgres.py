@@ -29,7 +29,7 @@ class Server:
         process.wait(30)
 
     def start(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 self._server.ensure_postgres_running()

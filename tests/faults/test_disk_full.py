@@ -62,7 +62,7 @@ def waiting(home: Path) -> int:
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
@@ -99,7 +99,8 @@ def test_a_campaign_waits_for_room_on_its_databases_disk_and_ends_as_planned(hom
         handles = (Notice,)
 
         def deliver(self, message: Notice) -> None:
-            told.append(message.message)
+            if message.kind == "database_away":  # a busy machine has other things to tell
+                told.append(message.message)
 
     with Store(home / "t.db") as store:
         disk = Disk(store)
@@ -136,7 +137,7 @@ def test_who_does_not_wait_for_room_loses_nothing_either(home):
         driver.send_signal(signal.SIGINT)
         time.sleep(1.0)
         driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=90)
+        output, errors = driver.communicate(timeout=300)
     finally:
         driver.kill()
         driver.wait()
@@ -147,6 +148,6 @@ def test_who_does_not_wait_for_room_loses_nothing_either(home):
     assert waiting(home) >= 2, "what was computed is kept"
 
     again = [THEOROS, "resume", "full", "--database", "t.db"]
-    resumed = subprocess.run(again, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+    resumed = subprocess.run(again, cwd=home, capture_output=True, text=True, timeout=300, check=False)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     require_nothing_lost(home)

@@ -110,7 +110,7 @@ def dine(make_home: Callable[[dict[str, Any], str], Home]) -> Callable[..., tupl
         home.drivers.append(
             subprocess.Popen(command, cwd=home.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         )
-        output, _ = home.drivers[-1].communicate(timeout=240)
+        output, _ = home.drivers[-1].communicate(timeout=300)
         assert home.drivers[-1].returncode == 0, output
         with home.read() as store:
             assert violations(store, "table", budget=guests, spool=home.spool, truth=truth) == []

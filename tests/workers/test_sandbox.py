@@ -18,7 +18,7 @@ from theoros.workers import spool
 from theoros.workers.sandbox import OUTPUT_TAIL, OracleDidNotStart, Sandbox
 
 
-def gone(pid: int, seconds: float = 5.0) -> bool:
+def gone(pid: int, seconds: float = 60.0) -> bool:
     """Whether a process has ended (a zombie has) within some seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
