@@ -21,7 +21,8 @@ LABELS = 12
 SPEC = {
     "campaign": "late",
     "question": {"maximize": "height"},
-    "oracle": {"wave:Wave": {"seconds": 0.7}},
+    # Long enough for workers to be gone, with the orchestrator that was killed, before they could answer.
+    "oracle": {"wave:Wave": {"seconds": 3.0}},
     "budget": {"labels": LABELS},
     "workers": {"slots": 3},
     "acquisition": "random",

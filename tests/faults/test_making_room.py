@@ -161,8 +161,8 @@ def test_room_is_made_on_the_one_node_that_has_enough(make_cluster, dine):
 
 def test_nobody_waits_for_ever_for_room_that_somebody_else_has(make_cluster, dine):
     """The node could hold it, if there were not the model worker."""
-    trainer = {"num_cpus": 0, "memory": "300 MiB"}
-    home, attempts = dine(make_cluster(1300), guests=8, hungry=1, slots=1, trainer=trainer)
+    decider = {"num_cpus": 0, "memory": "300 MiB"}
+    home, attempts = dine(make_cluster(1300), guests=8, hungry=1, slots=1, decider=decider)
     hungry = attempts[attempts["hungry"]]
     assert hungry["exit_class"].tolist() == ["memory", "memory"]
     assert "No node of the cluster" in hungry["message"].iloc[-1]
