@@ -28,7 +28,7 @@ from theoros.orchestrator.agents.beliefs import (
     to_candidate,
 )
 from theoros.orchestrator.agents.learner import score, version_record
-from theoros.orchestrator.agents.selector import affordable, open_fidelities
+from theoros.orchestrator.budget import affordable, open_fidelities
 from theoros.orchestrator.gates import card_of
 from theoros.orchestrator.owner import is_dead_here
 from theoros.orchestrator.plan import Plan

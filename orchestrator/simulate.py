@@ -22,6 +22,7 @@ from theoros.models.run_time import logarithm
 from theoros.oracles.contract import Oracle, checked_values
 from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.orchestrator.agents.beliefs import to_record
+from theoros.orchestrator.budget import affordable
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan
 from theoros.workers.memory import Labelled
@@ -136,8 +137,6 @@ class _Run:
         return True
 
     def _decide(self) -> None:
-        from theoros.orchestrator.agents.selector import affordable
-
         while not self._exhausted and (outstanding := self._ledger.open) < self._slots + self._ahead:
             if affordable(self._plan, self._ledger.progress(), 1)[0] == 0:
                 return

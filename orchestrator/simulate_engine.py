@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Choice, Proposal
 from theoros.models.decide import without_model
+from theoros.orchestrator.budget import affordable, open_fidelities
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -29,9 +30,7 @@ class EngineChooser:
         self._labels, self._asked = Labels(plan.problem.columns), Asked(plan.problem.target)
         self._log: list[Labelled] = []
         self._ended = 0
-        # Random choice has no use for a model, but where the model is the question its labels are learned as well.
-        self._guides = plan.acquisition != "random"
-        self._learns = self._guides or plan.problem.goal == "learn"
+        self._guides, self._learns = plan.acquisition != "random", plan.learns
         self._belief: Belief | None = None
         self._beliefs: dict[int, Belief | None] = {0: None}  # by how many evaluations had ended
 
@@ -56,7 +55,7 @@ class EngineChooser:
         self._asked.learn(News(0, ledger.asked))
         if sequence <= plan.initial_decisions:
             left = plan.initial - (sequence - 1) // len(plan.problem.fidelities)
-            n = min(left, self._affordable(ledger, left))
+            n = min(left, affordable(self._plan, ledger.progress(), left)[0])
             return without_model(plan.problem, self._proposals(None, ledger, sequence, None, n)[:n], initial=True)
         horizon = sequence - 1 - (plan.lookahead or 0) if plan.strict else None
         belief = self._believed(horizon)
@@ -67,8 +66,6 @@ class EngineChooser:
         return self._guided(belief, ledger, sequence, horizon)
 
     def _guided(self, belief: Belief, ledger: Ledger, sequence: int, horizon: int | None) -> Sequence[Choice]:
-        from theoros.orchestrator.agents.selector import open_fidelities
-
         ledger.settle(belief.sequences, horizon)
         proposals = self._proposals(belief, ledger, sequence, horizon, 1)
         if not proposals:
@@ -119,8 +116,3 @@ class EngineChooser:
             return
         seed = derive(self._seed, "fit", labels)
         self._belief, _ = modelling.train(self._models, dataset, sequences, seed=seed, previous=self._belief)
-
-    def _affordable(self, ledger: Ledger, n: int) -> int:
-        from theoros.orchestrator.agents.selector import affordable
-
-        return affordable(self._plan, ledger.progress(), n)[0]

@@ -16,6 +16,7 @@ from theoros.orchestrator.agents.crew import START_DEADLINE, Crew, Slot
 from theoros.orchestrator.agents.lost import take_in
 from theoros.orchestrator.agents.messages import (
     AttemptFailed,
+    BudgetFreed,
     Decided,
     EvaluationEnded,
     EvaluationStarted,
@@ -56,7 +57,7 @@ class Dispatcher(Agent):
     `history` holds what earlier sessions tried in vain, so that retries are counted over all of them.
     """
 
-    handles: ClassVar = (Started, Decided, Useless, StopRequested)
+    handles: ClassVar = (Started, Decided, BudgetFreed, Useless, StopRequested)
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class Dispatcher(Agent):
 
     # -- messages ---------------------------------------------------------------------------------------------------
 
-    async def on(self, message: Started | Decided | Useless | StopRequested) -> None:
+    async def on(self, message: Started | Decided | BudgetFreed | Useless | StopRequested) -> None:
         """Fill free slots; on a stop, let the running ones end or kill them."""
         match message:
             case Started():
@@ -110,6 +111,8 @@ class Dispatcher(Agent):
                 for evaluation in evaluations:
                     if evaluation.state == "done":  # the answer was in the database already
                         self.bus.publish(EvaluationEnded(evaluation.sequence, evaluation_id=evaluation.evaluation_id))
+                self.fill()
+            case BudgetFreed():
                 self.fill()
             case Useless(sequence=sequence, reason=reason, share=share):
                 await self._abort(sequence, reason, share)

@@ -127,9 +127,15 @@ class AttemptFailed:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """The selector has nothing more to ask: the budget is committed or the space has been asked whole."""
+    """The selector has nothing more to ask: the budget is committed (`by_budget`) or the space has been asked whole."""
 
     reason: str
+    by_budget: bool
+
+
+@dataclass(frozen=True)
+class BudgetFreed:
+    """The budget that was committed whole has room again, since what it was committed to was given up."""
 
 
 @dataclass(frozen=True)

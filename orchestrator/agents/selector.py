@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from ray.exceptions import RayTaskError
 
-from theoros.db.records import Progress
 from theoros.models.data import Choice, Point
 from theoros.models.decide import without_model
 from theoros.orchestrator.agents.beliefs import decision_record, to_candidate
@@ -23,6 +22,7 @@ from theoros.orchestrator.agents.messages import (
     StopRequested,
     Withdrawn,
 )
+from theoros.orchestrator.budget import affordable, open_fidelities
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -87,7 +87,7 @@ class Selector(Agent):
         n, reason = affordable(self._plan, progress, self._wanted)
         if n == 0:
             self._wanted = 0
-            self.bus.publish(Exhausted(reason))
+            self.bus.publish(Exhausted(reason, by_budget=True))
             return
         sequence = self._db.ledger.last_sequence + 1
         if sequence <= self._plan.initial_decisions:
@@ -150,7 +150,7 @@ class Selector(Agent):
         if new := tuple(e for e in evaluations if e.sequence >= wanted.sequence):
             self.bus.publish(Decided(new))
         else:
-            self.bus.publish(Exhausted(self._plan.exhausted))
+            self.bus.publish(Exhausted(self._plan.exhausted, by_budget=False))
 
     async def _reconsider(self) -> None:
         """Hold the decisions that wait against a new model, and take back those that it would not make again."""
@@ -210,32 +210,3 @@ class Selector(Agent):
         """The first proposals as they came: the initial design, or a choice before there is a model."""
         first = ready.wanted.sequence <= self._plan.initial_decisions
         return tuple(without_model(self._plan.problem, ready.proposals[: ready.wanted.n], initial=first))
-
-
-def open_fidelities(plan: Plan, progress: Progress) -> tuple[str, ...]:
-    """Fidelities whose own budget is not spent."""
-    limits = plan.spec.budget.fidelities
-    return tuple(
-        fidelity
-        for fidelity in plan.problem.fidelities
-        if fidelity not in limits or progress.charged.get(fidelity, 0) < limits[fidelity]
-    )
-
-
-def affordable(plan: Plan, progress: Progress, wanted: int) -> tuple[int, str]:
-    """How many more decisions the budget allows, at most `wanted`, and which limit stops the next one.
-
-    Decisions at the target fidelity are assumed; committed evaluations count as spent, so the budget is never passed.
-    """
-    budget, target = plan.spec.budget, plan.problem.target
-    left, reason = wanted, ""
-    limits = {target: budget.labels} if budget.labels is not None else {}
-    for fidelity, limit in (limits | budget.fidelities).items():
-        room = limit - progress.charged.get(fidelity, 0)
-        if fidelity == target and room < left:
-            left, reason = max(0, room), f"the budget of {limit} labels at {fidelity!r} is committed"
-    if budget.cost is not None:
-        room = int((budget.cost - progress.committed_cost) / plan.cost(target) + 1e-9)
-        if room < left:
-            left, reason = max(0, room), f"the budget of cost {budget.cost:g} is committed"
-    return left, reason

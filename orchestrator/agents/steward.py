@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from theoros.db.errors import OwnershipLost
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import (
+    BudgetFreed,
     Decided,
     EvaluationEnded,
     EvaluationStarted,
@@ -19,6 +20,7 @@ from theoros.orchestrator.agents.messages import (
     StopRequested,
     Withdrawn,
 )
+from theoros.orchestrator.budget import affordable
 from theoros.orchestrator.gateway import Gateway
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.scorecard import Best
@@ -38,7 +40,7 @@ class Steward(Agent):
     def __init__(self, bus: Bus, gateway: Gateway, plan: Plan, tokens: Callable[[], list[str]]) -> None:
         super().__init__(bus)
         self._db, self._plan, self._tokens = gateway, plan, tokens
-        self._exhausted: str | None = None
+        self._exhausted: Exhausted | None = None
         self._stopped = False
         self._began = self._last_sign = time.monotonic()
         self._earlier_seconds: float | None = None
@@ -52,8 +54,8 @@ class Steward(Agent):
         match message:
             case Decided():
                 self._exhausted = None
-            case Exhausted(reason=reason):
-                self._exhausted = reason
+            case Exhausted():
+                self._exhausted = message
                 self._end_when_nothing_is_left()
             case Withdrawn():
                 self._exhausted = None
@@ -119,8 +121,18 @@ class Steward(Agent):
             )
 
     def _end_when_nothing_is_left(self) -> None:
-        if self._exhausted is not None and self._db.ledger.open == 0:
-            self._stop(self._exhausted)
+        """Stop when the last evaluation has ended, unless the budget it was committed to has become free meanwhile.
+
+        What is given up while it runs is gone from the ledger at once, and its end is told when its worker is free.
+        """
+        told = self._exhausted
+        if told is None or self._db.ledger.open > 0:
+            return
+        if told.by_budget and affordable(self._plan, self._db.ledger.progress(), 1)[0] > 0:
+            self._exhausted = None
+            self.bus.publish(BudgetFreed())
+        else:
+            self._stop(told.reason)
 
     async def _check_stop_rules(self) -> None:
         rules = self._plan.spec.stop

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,8 @@ from theoros.models.twins.unseen import Score
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.learner import Learner, version_record
 from theoros.orchestrator.agents.messages import ModelUpdated, Notice, Started
+from theoros.orchestrator.resolve import resolve
+from theoros.orchestrator.spec.load import spec_from_dict
 from theoros.workers.modelling import FitReport
 
 REPORT = FitReport("gp", 3, frozenset({1, 2, 3}), False, "", {}, (), 0.1)
@@ -97,13 +100,23 @@ def test_a_level_that_is_dropped_is_told_once():
 
 
 @pytest.mark.parametrize(
-    ("acquisition", "goal", "learns"),
-    [("random", "optimize", False), ("random", "learn", True), ("std", "learn", True), ("log_ei", "optimize", True)],
+    ("acquisition", "question", "learns"),
+    [
+        ("random", {"minimize": "value"}, False),
+        ("random", {"learn": "value"}, True),
+        ("std", {"learn": "value"}, True),
+        ("log_ei", {"minimize": "value"}, True),
+    ],
 )
-def test_labels_by_chance_are_learned_where_the_model_is_the_question(acquisition, goal, learns):
-    plan = SimpleNamespace(acquisition=acquisition, problem=SimpleNamespace(goal=goal))
-    learner = Learner(Bus(), SlowDatabase(), plan, Trainer(), [], 0, None)
-    assert (learner._labels is not None) == learns
+def test_labels_by_chance_are_learned_where_the_model_is_the_question(acquisition, question, learns):
+    spec = {
+        "campaign": "c",
+        "question": question,
+        "oracle": {"synthetic": {"function": "Branin"}},
+        "budget": {"labels": 9},
+        "acquisition": acquisition,
+    }
+    assert resolve(spec_from_dict(spec), Path()).learns == learns
 
 
 def test_what_a_twin_drew_of_new_labels_is_scored_and_kept_with_its_version():
