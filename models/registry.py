@@ -152,6 +152,7 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
         f"{_ACQUISITION}.distribution_distance:DistributionDistance", frozenset({"generative"}), _LEARN
     ),
     "violation": AcquisitionEntry(f"{_ACQUISITION}.violation:Violation", frozenset({"generative"}), _LEARN),
+    "molecular_portfolio": AcquisitionEntry(f"{_ACQUISITION}.portfolio:MolecularPortfolio", _POSTERIOR, _OPTIMIZE),
     "portfolio": AcquisitionEntry(
         f"{_ACQUISITION}.portfolio:Portfolio", frozenset({"mean", "variance", "samples"}), _OPTIMIZE
     ),
@@ -253,8 +254,17 @@ def default_acquisition(problem: Problem, surrogate: str | None = None) -> str:
     Raises ValueError when there is no surrogate of that name.
     """
     offered = _surrogate_entry(surrogate or default_surrogate(problem)).provides
-    serving = [name for name in _BY_PREFERENCE if problem.aim in ACQUISITIONS[name].goals]
+    first = ("molecular_portfolio",) if _is_open_molecules(problem) else ()
+    serving = [name for name in (*first, *_BY_PREFERENCE) if problem.aim in ACQUISITIONS[name].goals]
     return next((name for name in serving if ACQUISITIONS[name].needs <= offered), "random")
+
+
+def _is_open_molecules(problem: Problem) -> bool:
+    """Whether molecules are made and not taken from a list, at one level and without constraints on labels: the sceptic
+    learns from the target alone, and what `benchmarks/pmo.py` has measured is this.
+    """
+    open_space = problem.space.kind == "molecule" and not problem.space.is_finite
+    return open_space and len(problem.fidelities) == 1 and not problem.constraints
 
 
 def reads_run_times(acquisition: str) -> bool:

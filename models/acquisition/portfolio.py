@@ -58,3 +58,17 @@ class Portfolio:
         """The values of the acquisition that `seed` draws."""
         chosen = self.nominate(problem, model, dataset, seed=seed).acquisition
         return chosen.scorer(problem, model, dataset, pending, seed=seed)
+
+
+@dataclass(frozen=True)
+class MolecularPortfolio(Portfolio):
+    """The two that serve open spaces of molecules, each where the other fails.
+
+    `sceptical_ucb` stays near what is good, and finds what a few fragments decide; `log_ei` believes that molecules are
+    like the average of the labels, and finds what needs several properties at once (`benchmarks/pmo.py`).
+    """
+
+    members: tuple[str, ...] = ("sceptical_ucb", "log_ei")
+
+    name: ClassVar[str] = "molecular_portfolio"
+    needs: ClassVar[frozenset[str]] = frozenset({"posterior"})

@@ -247,6 +247,16 @@ def test_the_portfolio_has_members_that_the_surrogate_can_serve(campaign):
             assert np.isfinite(values).all()
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_molecules_are_looked_for_by_a_sceptic_and_by_who_believes_in_the_average(molecules, make_problem, label, seed):
+    problem = make_problem(molecules)
+    data = label(problem, molecules.sample(20, np.random.default_rng(seed)), lambda x: float(x["smiles"].count("O")))
+    model = registry.surrogate("tanimoto_gp").fit(problem, data, seed=seed)
+    portfolio = registry.acquisition(registry.default_acquisition(problem))
+    found = {portfolio.nominate(problem, model, data, seed=draw).acquisition.name for draw in range(60)}
+    assert found == {"sceptical_ucb", "log_ei"}
+
+
 class Counting:
     """Proposes what it is asked for."""
 

@@ -64,6 +64,16 @@ def test_the_defaults_go_together_in_every_space(
         assert not registry.proposer(registry.initial_proposer(problem)).needs_model
 
 
+def test_two_acquisitions_take_turns_where_molecules_are_made_and_one_decides_elsewhere(
+    molecules, molecule_library, make_problem
+):
+    assert registry.default_acquisition(make_problem(molecules)) == "molecular_portfolio"
+    assert registry.default_acquisition(make_problem(molecule_library)) == "log_ei"
+    assert registry.default_acquisition(make_problem(molecules), "random_forest") == "thompson"
+    levels = make_problem(molecules, fidelities=("cheap", "truth"))
+    assert registry.default_acquisition(levels) == "log_ei"
+
+
 @pytest.mark.parametrize("goal", ["optimize", "learn"])
 @pytest.mark.parametrize("name", list(registry.SURROGATES))
 def test_every_surrogate_has_an_acquisition_that_goes_with_it(square, molecules, make_problem, goal, name):
