@@ -1,7 +1,8 @@
 """HEBO with its defaults after the common design.
 
 HEBO 0.3.2 does not import beside today's pymoo, pandas and NumPy. An environment of its own on Python 3.11 with pymoo
-0.5.0, NumPy 1.23.5, pandas 1.5.3, SciPy 1.15.3, scikit-learn 1.2.2 and cma 3.2.2 runs it, and these benchmarks.
+0.5.0, NumPy 1.23.5, pandas 1.5.3 (and pytz), SciPy 1.15.3, scikit-learn 1.2.2, cma 3.2.2, matplotlib 3.7.5, contourpy
+1.1.1 and decorator 5.1.1, all installed without their dependencies, runs it before the packages of the project itself.
 """
 
 from __future__ import annotations
