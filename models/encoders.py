@@ -13,7 +13,7 @@ from torch import Tensor
 from theoros.models.data import Array
 from theoros.models.embedding import Places, from_descriptors, from_smiles
 from theoros.models.fingerprints import FingerprintEncoder
-from theoros.models.unit_cube import Column, UnitCube
+from theoros.models.unit_cube import Column, Columns, UnitCube
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.held import Rows
@@ -136,13 +136,11 @@ class TableSpace(Protocol):
 
 
 @dataclass(frozen=True)
-class TableEncoder:
+class TableEncoder(Columns):
     """Rows of a library of parameters: numbers scaled to the unit interval, categories as indices.
 
     A category that stands for a molecule has a column for each coordinate of its place (`theoros.models.embedding`).
     """
-
-    columns: tuple[Column, ...]
 
     @classmethod
     def of(cls, space: TableSpace) -> TableEncoder:
@@ -157,16 +155,6 @@ class TableEncoder:
             else:
                 columns.append(Column(name, "categorical", choices=tuple(categories[name])))
         return cls(tuple(columns))
-
-    @property
-    def dimension(self) -> int:
-        """Number of columns."""
-        return len(self.columns)
-
-    @property
-    def categorical(self) -> tuple[int, ...]:
-        """Columns that hold category indices."""
-        return tuple(i for i, column in enumerate(self.columns) if column.kind == "categorical")
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """Features ``n x d``; raises KeyError or ValueError for a row of another table."""

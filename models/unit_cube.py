@@ -84,26 +84,32 @@ class Column:
 
 
 @dataclass(frozen=True)
-class UnitCube:
-    """Parameters in the unit cube: logarithmic where the parameter is, ordinals as ranks, categories as indices."""
+class Columns:
+    """What is encoded column by column."""
 
-    space: Parameters
     columns: tuple[Column, ...]
-
-    @classmethod
-    def of(cls, space: Parameters) -> Self:
-        """Read the declaration of a `theoros.oracles.spaces` Parameters space."""
-        return cls(space, tuple(_column(name, parameter) for name, parameter in space.parameters.items()))
 
     @property
     def dimension(self) -> int:
-        """Number of parameters."""
+        """Number of columns."""
         return len(self.columns)
 
     @property
     def categorical(self) -> tuple[int, ...]:
         """Columns that hold category indices."""
         return tuple(i for i, column in enumerate(self.columns) if column.kind == "categorical")
+
+
+@dataclass(frozen=True)
+class UnitCube(Columns):
+    """Parameters in the unit cube: logarithmic where the parameter is, ordinals as ranks, categories as indices."""
+
+    space: Parameters
+
+    @classmethod
+    def of(cls, space: Parameters) -> Self:
+        """Read the declaration of a `theoros.oracles.spaces` Parameters space."""
+        return cls(tuple(_column(name, parameter) for name, parameter in space.parameters.items()), space)
 
     def decode(self, features: ArrayLike) -> list[Candidate | None]:
         """The candidates nearest to the rows of `features` (``n x d``), None where a constraint forbids one."""
