@@ -41,5 +41,5 @@ def descriptors(molecule: Any) -> list[float]:
         rdMolDescriptors.CalcFractionCSP3(molecule),
         rdMolDescriptors.CalcChi1v(molecule),
         rdMolDescriptors.CalcKappa2(molecule) if molecule.GetNumAtoms() > 2 else 0.0,
-        float(sum(abs(atom.GetFormalCharge()) for atom in molecule.GetAtoms())),
+        float(sum(abs(molecule.GetAtomWithIdx(i).GetFormalCharge()) for i in range(molecule.GetNumAtoms()))),
     ]

@@ -148,11 +148,11 @@ def _composition(molecule: Any) -> Mapping[int, int]:
 
 def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
     """The levels that each descriptor reaches, from the lowest, and those that it does not reach."""
-    step, found = np.arange(levels), []
-    for place, (number, (low, high)) in enumerate(zip(descriptors(molecule), RANGES.values(), strict=True)):
-        reached = round(levels * min(max((number - low) / (high - low), 0.0), 1.0))
-        found.append(2 * levels * place + np.where(step < reached, step, levels + step))
-    return np.concatenate(found).astype(np.int32)
+    low, high = np.array(list(RANGES.values())).T
+    reached = np.rint(levels * np.clip((np.array(descriptors(molecule)) - low) / (high - low), 0.0, 1.0))
+    step, first = np.arange(levels), 2 * levels * np.arange(len(reached))
+    columns = first[:, None] + np.where(step < reached[:, None], step, levels + step)
+    return columns.ravel().astype(np.int32)
 
 
 @lru_cache(maxsize=4_096)
