@@ -34,13 +34,16 @@ def campaign(own: str, *, budget: float, **parts: Any) -> Method:
     return methods(spec_from_dict(spec), Path(__file__).parents[1], [own], slots=1)[0]
 
 
-def spend(method: Method, seed: int) -> tuple[list[Step], Chooser, Oracle]:
-    """What a method does with its budget, in one thread; and its chooser and oracle afterwards."""
+def spend(method: Method, seed: int, oracle: Oracle | None = None) -> tuple[list[Step], Chooser, Oracle]:
+    """What a method does with its budget, in one thread; and its chooser and oracle afterwards.
+
+    `oracle` stands in for the campaign's own.
+    """
     import torch
 
     torch.set_num_threads(1)
     plan = with_seed(method.plan, seed)
-    chooser, oracle = method.start(plan), cheap_oracle(plan, force=True)
+    chooser, oracle = method.start(plan), oracle or cheap_oracle(plan, force=True)
     return simulate(plan, oracle, chooser, duration=pretended(plan, seed)), chooser, oracle
 
 
