@@ -31,7 +31,7 @@ def canonical(smiles):
 @settings(max_examples=20)
 def test_children_are_distinct_new_and_of_the_space(seed):
     breed = selfies_edits.breeder(SPACE, 0.6)
-    made = children(PARENTS, 15, SPACE, breed, np.random.default_rng(seed))
+    made = children(PARENTS, 15, SPACE, breed, np.random.default_rng(seed), {parent.hash for parent in PARENTS})
     born = [child for child, _ in made]
     assert {smiles for _, of in made for smiles in of} <= {str(parent.data["smiles"]) for parent in PARENTS}
     hashes = [child.hash for child in born]

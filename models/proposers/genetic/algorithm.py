@@ -35,7 +35,8 @@ def offspring(
     parents: Sequence[Candidate], n: int, space: Molecules, rng: np.random.Generator, *, mutation_rate: float = 0.6
 ) -> list[Candidate]:
     """Up to `n` distinct valid children of `parents` (best first) that are not parents themselves."""
-    return [child for child, _ in children(parents, n, space, _breeder(space, mutation_rate), rng)]
+    known = {parent.hash for parent in parents}
+    return [child for child, _ in children(parents, n, space, _breeder(space, mutation_rate), rng, known)]
 
 
 def _breeder(space: Molecules, mutation_rate: float) -> Breed:
