@@ -70,7 +70,7 @@ QUESTIONS: Mapping[str, Mapping[str, Any]] = {
             "maximize": "oscillator_strength",
             "worst": {"s1_t1_gap": "2 eV", "oscillator_strength": 0},
         },
-        "heavy_atoms": "4..9",
+        "heavy_atoms": "4..7",
         "levels": [
             {"name": "cheap", "method": "hf", "basis": "sto-3g", "cost": 0.2, **FAST},
             {"name": "truth", "method": "b3lyp", "basis": "6-31g", **FAST},
