@@ -47,6 +47,17 @@ def test_ethene_has_the_energies_of_pyscf_called_directly(calculate, level, meth
             assert found["oscillator_strength"] == pytest.approx(direct.oscillator_strength()[0], abs=1e-4)
 
 
+@pytest.mark.parametrize("smiles", ["c1ccccc1", "N#N", "OC=S"])
+def test_the_first_state_is_that_of_the_whole_matrix(calculate, level, smiles):
+    from pyscf.tdscf.rhf import get_ab
+
+    calculation = calculate(from_smiles(smiles, 1, True, 7), level("hf", "sto-3g"))
+    whole, _ = get_ab(calculation.solved)
+    states = np.prod(whole.shape[:2])
+    known = np.linalg.eigvalsh(whole.reshape(states, states)) * HARTREE
+    assert calculation.singlet.energy == pytest.approx(known[0], abs=1e-5)
+
+
 def test_exchange_of_transition_densities_from_their_factors_is_pyscfs(level):
     water = from_smiles("O", 1, True, 7)
     mf = solve(mean_field(water, level("hf", "6-31g", density_fit=True), Machine()), Machine())
