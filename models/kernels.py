@@ -28,11 +28,12 @@ class TanimotoKernel(Kernel):  # type: ignore[misc]  # GPyTorch is untyped
         """Return ``... x n x m`` for ``... x n x d`` and ``... x m x d``; ``... x n`` with `diag`."""
         norm1, norm2 = x1.square().sum(-1), x2.square().sum(-1)
         if diag:
-            return _ratio((x1 * x2).sum(-1), norm1 + norm2)
-        return _ratio(x1 @ x2.transpose(-1, -2), norm1.unsqueeze(-1) + norm2.unsqueeze(-2))
+            return similarity((x1 * x2).sum(-1), norm1 + norm2)
+        return similarity(x1 @ x2.transpose(-1, -2), norm1.unsqueeze(-1) + norm2.unsqueeze(-2))
 
 
-def _ratio(dot: Tensor, norms: Tensor) -> Tensor:
+def similarity(dot: Tensor, norms: Tensor) -> Tensor:
+    """Tanimoto similarities of vectors whose products are `dot`, and the sums of their squared norms `norms`."""
     union = norms - dot
     return torch.where(union > 0, dot / union.clamp_min(torch.finfo(dot.dtype).tiny), torch.ones_like(dot))
 

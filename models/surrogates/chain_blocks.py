@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from theoros.models.data import Array
-from theoros.models.kernels import TanimotoKernel
+from theoros.models.kernels import similarity
 from theoros.models.surrogates.chain_marginal import ChainHyperparameters, ChainPosterior, Term
 from theoros.models.surrogates.marginal import JITTER, OUTPUT_BOX
 from theoros.models.surrogates.structure import BLOCK_SCALES
@@ -67,27 +68,63 @@ class BlockChainPosterior(ChainPosterior):
 def grams(features: Tensor, blocks: Sequence[tuple[int, int]]) -> Array:
     """The Tanimoto kernel matrix of each block of features ``n x d``: ``blocks x n x n``."""
     with torch.no_grad():
-        return np.stack([_block(features, features, first, end).numpy() for first, end in blocks])
+        parts = _parts(features, blocks)
+        return np.stack([_tanimoto(part, part).numpy() for part in parts])
 
 
 class BlockKernel(torch.nn.Module):
-    """``constant + sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors."""
+    """``constant + sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors.
+
+    Features are bits, whose overlaps are exact in single precision. What does not change from call to call of the
+    first argument, mostly the labelled candidates, is kept.
+    """
 
     def __init__(self, blocks: Sequence[tuple[int, int]], scales: Tensor, constant: float = 0.0) -> None:
         super().__init__()
         self.blocks, self.scales, self.constant = tuple(blocks), scales, constant
+        self._kept: tuple[Tensor, int, list[_Part]] | None = None
 
     def forward(self, x1: Tensor, x2: Tensor | None = None, diag: bool = False) -> Tensor:
         """Return ``n x m`` for ``n x d`` and ``m x d``; ``n`` with `diag`, each row with itself."""
         if diag:  # a molecule is like itself in every block
             return (self.scales.sum() + self.constant).expand(len(x1))
-        other = x1 if x2 is None else x2
-        total = x1.new_full((len(x1), len(other)), self.constant)
-        for scale, (first, end) in zip(self.scales, self.blocks, strict=True):
-            total = total + scale * _block(x1, other, first, end)
+        ours = self._known(x1)
+        if ours is None:
+            ours = _parts(x1, self.blocks)
+            if x2 is not None and x2 is not x1:
+                self._kept = (x1, x1._version, ours)
+        theirs = ours if x2 is None or x2 is x1 else _parts(x2, self.blocks)
+        total = x1.new_full((len(x1), len(x1 if x2 is None else x2)), self.constant)
+        for scale, one, other in zip(self.scales, ours, theirs, strict=True):
+            total = total + scale * _tanimoto(one, other)
         return total
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is kept: models travel between processes."""
+        return self.__dict__ | {"_kept": None}
 
-def _block(x1: Tensor, x2: Tensor, first: int, end: int) -> Tensor:
-    result: Tensor = TanimotoKernel().forward(x1[:, first:end], x2[:, first:end])
-    return result
+    def _known(self, x: Tensor) -> list[_Part] | None:
+        """The parts of what was kept, where `x` is a view of the same numbers."""
+        if self._kept is None:
+            return None
+        kept, version, parts = self._kept  # held, so that its memory is nobody else's
+        same = kept.data_ptr() == x.data_ptr() and kept.shape == x.shape and kept.stride() == x.stride()
+        return parts if same and x._version == version else None
+
+
+class _Part(NamedTuple):
+    """One block of features: bits in single precision ``n x k``, and how many each row has (n)."""
+
+    bits: Tensor
+    total: Tensor
+
+
+def _parts(x: Tensor, blocks: Sequence[tuple[int, int]]) -> list[_Part]:
+    bits = [x[:, first:end].to(torch.float32) for first, end in blocks]
+    return [_Part(part, part.sum(-1).to(x.dtype)) for part in bits]
+
+
+def _tanimoto(one: _Part, other: _Part) -> Tensor:
+    """See `theoros.models.kernels.TanimotoKernel`: ``n x m`` for blocks of n and of m rows."""
+    overlap = (one.bits @ other.bits.T).to(one.total.dtype)
+    return similarity(overlap, one.total.unsqueeze(-1) + other.total)
