@@ -12,7 +12,7 @@ import numpy as np
 
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.contract import Answer, Oracle
-from theoros.oracles.failures import OracleFailure
+from theoros.oracles.failures import MissingDependency, OracleFailure
 
 FIELDS = ("question", "level", "molecule", "values", "failure", "seconds")
 
@@ -51,6 +51,8 @@ class RememberedOracle:
         try:
             answer = self._oracle.evaluate(candidate, fidelity)
             values = {name: np.asarray(value).tolist() for name, value in answer.values.items()}
+        except MissingDependency:  # says nothing of the molecule
+            raise
         except OracleFailure as error:
             failure = f"{error.failure_class}: {error}"
         seconds = f"{time.process_time() - started:.3g}"

@@ -1,5 +1,7 @@
 """Kernels against RDKit and against the definitions."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from rdkit.Chem import rdFingerprintGenerator
 
 from theoros.models.fingerprints import FingerprintEncoder
 from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
+from theoros.models.surrogates.chain_blocks import BlockKernel
 from theoros.oracles.candidate import Candidate
 
 
@@ -75,6 +78,26 @@ def test_gram_kernel_looks_up_rows():
     rows, columns = torch.tensor([[2.0], [0.0]]).double(), torch.tensor([[1.0], [2.0]]).double()
     assert GramKernel(gram)(rows, columns).to_dense().tolist() == [[7.0, 8.0], [1.0, 2.0]]
     assert GramKernel(gram)(rows, columns, diag=True).tolist() == [7.0, 2.0]
+
+
+def test_the_kernel_of_blocks_is_their_sum_whatever_it_was_asked_before(smiles_candidates):
+    encoder = FingerprintEncoder()
+    features = encoder.encode(smiles_candidates)
+    scales = torch.linspace(0.5, 2.0, len(encoder.blocks), dtype=torch.float64)
+    kernel = BlockKernel(encoder.blocks, scales, constant=0.25)
+
+    def summed(one, other):
+        blocks = [TanimotoKernel().forward(one[:, a:b], other[:, a:b]) for a, b in encoder.blocks]
+        return 0.25 + (scales[:, None, None] * torch.stack(blocks)).sum(0)
+
+    one, other = features[:-2].clone(), features[-2:]
+    for _ in range(2):  # the second time with what is kept of the first argument, seen through another view
+        assert torch.allclose(kernel(one[:], other), summed(one, other), atol=1e-14)
+    assert torch.allclose(kernel(other, one), summed(other, one), atol=1e-14)
+    kernel(one, other)
+    one[0] = features[-1]
+    assert torch.allclose(kernel(one, other), summed(one, other), atol=1e-14)
+    assert len(pickle.dumps(kernel)) < 5_000, "what is kept does not travel"
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.3])
