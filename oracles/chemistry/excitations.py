@@ -91,6 +91,6 @@ def _lowest(method: Any) -> Array:
     if not converged[int(energies.argmin())]:
         raise NotConverged(f"the first excitation did not converge in {CYCLES} cycles")
     occupied = int((method._scf.mo_occ > 0).sum())
-    method.e, method.converged = energies / HARTREE, np.asarray(converged)
+    method.e = energies / HARTREE
     method.xy = [(np.reshape(vector, (occupied, -1)) * np.sqrt(0.5), 0) for vector in found]
     return energies
