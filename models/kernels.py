@@ -38,28 +38,6 @@ def similarity(dot: Tensor, norms: Tensor) -> Tensor:
     return torch.where(union > 0, dot / union.clamp_min(torch.finfo(dot.dtype).tiny), torch.ones_like(dot))
 
 
-class GramKernel(Kernel):  # type: ignore[misc]  # GPyTorch is untyped
-    """A kernel that looks its values up: inputs are row numbers of a matrix computed once.
-
-    For kernels without hyperparameters of their own, whose matrix an optimiser would else compute anew in every
-    step.
-    """
-
-    is_stationary = False
-    has_lengthscale = False
-
-    def __init__(self, gram: Tensor, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.gram = gram
-
-    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
-        """Return ``n x m`` values for row numbers ``n x 1`` and ``m x 1``; ``n`` with `diag`."""
-        rows, columns = x1[..., 0].long(), x2[..., 0].long()
-        if diag:
-            return self.gram[rows, columns]
-        return self.gram[rows.unsqueeze(-1), columns.unsqueeze(-2)]
-
-
 class AutoregressiveKernel(Kernel):  # type: ignore[misc]  # GPyTorch is untyped
     """Fidelities as a chain, ``f_t(x) = rho_t f_{t-1}(x) + g_t(x)`` with ``rho_t >= 0`` and independent ``g_t``.
 

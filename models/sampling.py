@@ -36,5 +36,10 @@ def unit_quasirandom(n: int, d: int, seed: int) -> NDArray[np.float64]:
 
 
 def normal_quasirandom(n: int, d: int, seed: int) -> NDArray[np.float64]:
-    """`n` quasi-random standard normal vectors of dimension `d`: ``n x d``, by inversion of `unit_quasirandom`."""
-    return np.asarray(ndtri(unit_quasirandom(n, d, seed)), dtype=np.float64)
+    """`n` quasi-random standard normal vectors of dimension `d`: ``n x d``, by inversion of `unit_quasirandom`.
+
+    They come in random order, so that those of two seeds are independent of each other row by row: in their own order
+    scrambled Sobol points share their digits' structure whatever the seed.
+    """
+    vectors = ndtri(unit_quasirandom(n, d, seed))
+    return np.asarray(np.random.default_rng(derived_seed(seed, "order")).permutation(vectors), dtype=np.float64)

@@ -21,13 +21,14 @@ MOST = 4_000
 
 @dataclass
 class JointBelief:
-    """Means (b) and shrinking variances (b) of one output at `b` candidates, in standardised units.
+    """Means ``b x s`` and shrinking variances (b) of one output at `b` candidates, in standardised units.
 
     `take` is what an answer equal to its mean would do: means stay, variances shrink (Desautels et al., JMLR 15, 4053
-    (2014)). It is the pivoted Cholesky factorisation of the covariance, a row for each pick.
+    (2014)); `drawn` is what answers drawn from the belief do. It is the pivoted Cholesky factorisation of the
+    covariance, a row for each pick.
     """
 
-    mean: Array
+    means: Array
     variance: Array
     covariance: Array
     _rows: list[Array]
@@ -39,7 +40,19 @@ class JointBelief:
             inputs = model.inputs(features, fidelity)
             mean, variance = model.posterior.moments(inputs)
             covariance = model.posterior.covariance(inputs, inputs)
-        return cls(mean[:, 0].numpy(), variance.numpy(), covariance.numpy(), [])
+        return cls(mean.numpy(), variance.numpy(), covariance.numpy(), [])
+
+    @property
+    def mean(self) -> Array:
+        """The means (b) under the first vector of data, the only one where nothing was drawn."""
+        return self.means[:, 0]
+
+    def drawn(self, place: int, normal: Array) -> Array:
+        """Count the candidate at `place` as asked; return its answers (s), drawn by as many standard `normal` ones."""
+        answers = self.means[place] + np.sqrt(self.variance[place]) * normal
+        self.take(place)
+        self.means = self.means + np.outer(self._rows[-1], normal)
+        return np.asarray(answers, dtype=np.float64)
 
     def take(self, place: int) -> None:
         """Count the candidate at `place` as asked."""

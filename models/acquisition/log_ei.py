@@ -24,13 +24,15 @@ from theoros.models.acquisition.base import (
 )
 from theoros.models.acquisition.exhausted import demanded
 from theoros.models.acquisition.improvement import log_improvement
+from theoros.models.acquisition.joint_picks import MOST, JointBelief
 from theoros.models.acquisition.known import Known
 from theoros.models.acquisition.written_out import log_expected_improvement
 from theoros.models.contract import FittedSurrogate, Score
-from theoros.models.data import Array, Dataset, Point, Problem
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.objective import Objective
-from theoros.models.sampling import derived_seed
+from theoros.models.sampling import derived_seed, normal_quasirandom
 from theoros.models.surrogates.output_model import OutputModel
+from theoros.oracles.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class LogExpectedImprovement:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
         """The acquisition as a BoTorch function over features, differentiable."""
+        return self._built(problem, model, dataset, pending, seed)
+
+    def _built(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], seed: int
+    ) -> _LogEI:
         belief = belief_of(model)
         known = Known.of(problem, belief, dataset, pending)
         models, values = {}, {}
@@ -63,8 +70,7 @@ class LogExpectedImprovement:
             models[name], values[name] = known.realised(belief, name, self.samples, derived_seed(seed, name))
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
         goal = standardised_objective(belief, problem.objective)
-        best = _incumbents(goal.utility(values[goal.output]), values, bounds) + demanded(problem, belief, dataset)
-        return _LogEI(models, goal, bounds, best, len(problem.fidelities) - 1)
+        return _LogEI(models, goal, bounds, values, demanded(problem, belief, dataset), len(problem.fidelities) - 1)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -72,8 +78,44 @@ class LogExpectedImprovement:
         """Log expected improvement of candidates, in standardised units of the objective."""
         return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
 
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """What one scorer after another would pick, but from one joint belief, with a draw for each pick as it is made.
 
-def _incumbents(objective: Tensor, values: dict[str, Tensor], bounds: Sequence[Bound]) -> Tensor:
+        None with several fidelities, which are chosen pick by pick, and beside more than `MOST` candidates.
+        """
+        if len(problem.fidelities) > 1 or len(candidates) > MOST:
+            return None
+        function = self._built(problem, model, dataset, pending, seed)
+        features = belief_of(model).encode(candidates)
+        beliefs = {name: JointBelief.of(own, features, function.target) for name, own in function.models.items()}
+        normals = {
+            name: normal_quasirandom(self.samples, n, derived_seed(seed, name, "picks")) for name in function.models
+        }
+        picks: list[Pick] = []
+        left = np.ones(len(candidates), dtype=bool)
+        for place in range(min(n, len(candidates))):
+            moments = {
+                name: (torch.from_numpy(own.means), torch.from_numpy(own.variance)) for name, own in beliefs.items()
+            }
+            values = np.nan_to_num(function.of_moments(moments).numpy(), nan=-np.inf)
+            best = int(np.argmax(np.where(left, values, -np.inf)))
+            picks.append(Pick(best, float(values[best])))
+            left[best] = False
+            function.learn({name: own.drawn(best, normals[name][:, place]) for name, own in beliefs.items()})
+        return picks
+
+
+def _incumbents(objective: Tensor, values: Mapping[str, Tensor], bounds: Sequence[Bound]) -> Tensor:
     """The best feasible value of every draw (s); the worst of all where nothing is feasible; -2 without labels."""
     if len(objective) == 0:
         return torch.full((1,), -2.0, dtype=torch.float64)
@@ -90,16 +132,32 @@ class _LogEI(WrittenOut):
         models: dict[str, OutputModel],
         objective: Objective,
         bounds: Sequence[Bound],
-        best: Tensor,
+        known: Mapping[str, Tensor],
+        margin: float,
         target: int,
     ) -> None:
         super().__init__(models)
         self.objective, self.bounds = objective, bounds
-        self.best, self.target = best, target
+        self.known, self.margin, self.target = dict(known), margin, target
+        self.best = self._to_beat()
+
+    def _to_beat(self) -> Tensor:
+        """What a value has to exceed in every draw (s)."""
+        own = self.objective.utility(self.known[self.objective.output])
+        return _incumbents(own, self.known, self.bounds) + self.margin
+
+    def learn(self, answers: Mapping[str, Array]) -> None:
+        """Count the drawn `answers` (s) of one more place as known; the moments under them are the caller's."""
+        for name, own in answers.items():
+            self.known[name] = torch.cat([self.known[name].expand(-1, len(own)), torch.from_numpy(own)[None]])
+        self.best = self._to_beat()
 
     def values(self, features: Tensor) -> Tensor:
         """Log expected improvement ``b`` of features ``b x d``."""
-        moments = moments_of(self.models, features, self.target)
+        return self.of_moments(moments_of(self.models, features, self.target))
+
+    def of_moments(self, moments: Mapping[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """Log expected improvement ``b`` where the outputs have means ``b x s`` and variances ``b``."""
         mean, variance = moments[self.objective.output]
         total = log_improvement(self.objective, mean, variance.sqrt().unsqueeze(-1), self.best)
         total = total + log_kept(self.bounds, moments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ class _Sceptic:
         if not own or problem.constraints or problem.space.kind != "molecule":
             made = cls(belief, goal.output, sceptical(problem, fitted), False)
         else:
-            made = cls(belief, goal.output, sceptical(problem, _of_molecules(problem, fitted, dataset)), True)
+            made = cls(belief, goal.output, _of_molecules(problem, fitted, dataset), True)
         return cast(GaussianBelief, made)
 
     @property
@@ -150,7 +150,21 @@ def sceptical(problem: Problem, model: OutputModel) -> OutputModel:
     Utilities, by the sense of the objective, are 0 at the prior mean, 1/3 at the worst label and 2/3 at the best.
     Labels' variances beyond what all share (outliers that are doubted) are kept, and with a noisy oracle all of them.
     """
-    fitted, sense = model.posterior, 1.0 if problem.objective.sense == "maximize" else -1.0
+    fitted = model.posterior
+    return _sceptical(problem, model, _Evidence(fitted.kernel, fitted.X, fitted.Y, fitted.noise))
+
+
+class _Evidence(NamedTuple):
+    """Standardised labels ``n x 1`` at the inputs of a kernel, with their variances (n)."""
+
+    kernel: torch.nn.Module
+    X: Tensor
+    Y: Tensor
+    noise: Tensor
+
+
+def _sceptical(problem: Problem, model: OutputModel, fitted: _Evidence) -> OutputModel:
+    sense = 1.0 if problem.objective.sense == "maximize" else -1.0
     utility = sense * fitted.Y
     at_target = fitted.X[:, -1] == model.structure.tasks - 1 if model.structure.tasks > 1 else slice(None)
     known = utility[at_target] if len(utility[at_target]) else utility
@@ -166,17 +180,15 @@ def sceptical(problem: Problem, model: OutputModel) -> OutputModel:
 
 
 def _of_molecules(problem: Problem, model: OutputModel, dataset: Dataset) -> OutputModel:
-    """The labels of the target fidelity that `model` was fitted to, with the sceptic's features and kernel."""
+    """The sceptic's process of the labels at the target fidelity, with features and a kernel of its own."""
     column = np.asarray(dataset.values, dtype=np.float64)[:, dataset.outputs.index(problem.objective.output)]
     rows = [i for i, point in enumerate(dataset.points) if np.isfinite(column[i]) and point.fidelity == problem.target]
     structure = replace(model.structure, dimension=FINGERPRINT.dimension, tasks=1, blocks=FINGERPRINT.blocks)
     kernel = BlockKernel(structure.blocks, torch.ones(len(structure.blocks), dtype=torch.float64))
-    mean = TaskMean(1, priors=False).requires_grad_(False).eval()
     X = FINGERPRINT.encode([dataset.points[row].candidate for row in rows])
     Y = torch.from_numpy(model.standardised(column[rows], -1)).unsqueeze(-1)
     noise = torch.full((len(rows),), model.noise, dtype=torch.float64)
-    prior = Posterior.of(cast(Any, kernel), mean, X, Y, noise + NUGGET)
-    return replace(model, structure=structure, posterior=prior)
+    return _sceptical(problem, replace(model, structure=structure), _Evidence(kernel, X, Y, noise))
 
 
 class _Correlation(torch.nn.Module):
@@ -196,7 +208,6 @@ class _Correlation(torch.nn.Module):
         """Return ``n x m`` for ``n x d`` and ``m x d``; ones (n) with `diag`."""
         if diag:
             return torch.ones(len(x1), dtype=x1.dtype)
-        other = x1 if x2 is None else x2
-        one, two = (cast(Tensor, self.kernel(x, diag=True)).sqrt() for x in (x1, other))
-        matrix = cast(Any, self.kernel(x1, other)).to_dense()
+        one, two = (cast(Tensor, self.kernel(x, diag=True)).sqrt() for x in (x1, x1 if x2 is None else x2))
+        matrix = cast(Any, self.kernel(x1) if x2 is None else self.kernel(x1, x2)).to_dense()
         return matrix / (one.unsqueeze(-1) * two.unsqueeze(-2))

@@ -15,6 +15,7 @@ from theoros.models.data import Array
 from theoros.models.kernels import similarity
 from theoros.models.surrogates.chain_marginal import ChainHyperparameters, ChainPosterior, Term
 from theoros.models.surrogates.marginal import JITTER, OUTPUT_BOX
+from theoros.models.surrogates.overlaps import CHUNK, overlaps
 from theoros.models.surrogates.structure import BLOCK_SCALES
 
 
@@ -65,18 +66,19 @@ class BlockChainPosterior(ChainPosterior):
         )
 
 
-def grams(features: Tensor, blocks: Sequence[tuple[int, int]]) -> Array:
-    """The Tanimoto kernel matrix of each block of features ``n x d``: ``blocks x n x n``."""
+def grams(features: Tensor, blocks: Sequence[tuple[int, int]], rows: Sequence[int] | None = None) -> Array:
+    """The Tanimoto kernel matrix of each block of features ``n x d``: ``blocks x n x n``, or of some `rows`."""
     with torch.no_grad():
-        parts = _parts(features, blocks)
-        return np.stack([_tanimoto(part, part).numpy() for part in parts])
+        kept = slice(None) if rows is None else torch.tensor(rows)
+        return np.stack([_own(part, kept).numpy() for part in _parts(features, blocks)])
 
 
 class BlockKernel(torch.nn.Module):
     """``constant + sum over blocks of s * tanimoto(x, x')`` as a plain function of tensors.
 
     Features are bits, whose overlaps are exact in single precision. What does not change from call to call of the
-    first argument, mostly the labelled candidates, is kept.
+    first argument, mostly the labelled candidates, is kept; what they have in common with each other is kept from one
+    model to the next (`theoros.models.surrogates.overlaps`).
     """
 
     def __init__(self, blocks: Sequence[tuple[int, int]], scales: Tensor, constant: float = 0.0) -> None:
@@ -88,15 +90,21 @@ class BlockKernel(torch.nn.Module):
         """Return ``n x m`` for ``n x d`` and ``m x d``; ``n`` with `diag`, each row with itself."""
         if diag:  # a molecule is like itself in every block
             return (self.scales.sum() + self.constant).expand(len(x1))
+        total = x1.new_full((len(x1), len(x1 if x2 is None else x2)), self.constant)
         ours = self._known(x1)
         if ours is None:
             ours = _parts(x1, self.blocks)
             if x2 is not None and x2 is not x1:
                 self._kept = (x1, x1._version, ours)
-        theirs = ours if x2 is None or x2 is x1 else _parts(x2, self.blocks)
-        total = x1.new_full((len(x1), len(x1 if x2 is None else x2)), self.constant)
+        if x2 is None:
+            for scale, part in zip(self.scales, ours, strict=True):
+                counts = overlaps(part.bits)
+                for rows in _chunks(len(x1)):
+                    total[rows] += scale * _similarity(part, rows, counts[rows])
+            return total
+        theirs = ours if x2 is x1 else _parts(x2, self.blocks)
         for scale, one, other in zip(self.scales, ours, theirs, strict=True):
-            total = total + scale * _tanimoto(one, other)
+            total += scale * _tanimoto(one, other)
         return total
 
     def __getstate__(self) -> dict[str, object]:
@@ -122,6 +130,22 @@ class _Part(NamedTuple):
 def _parts(x: Tensor, blocks: Sequence[tuple[int, int]]) -> list[_Part]:
     bits = [x[:, first:end].to(torch.float32) for first, end in blocks]
     return [_Part(part, part.sum(-1).to(x.dtype)) for part in bits]
+
+
+def _own(part: _Part, kept: slice | Tensor) -> Tensor:
+    """The similarities of the `kept` rows of a block with each other."""
+    counts = overlaps(part.bits)[kept][:, kept]
+    return _similarity(_Part(part.bits, part.total[kept]), slice(None), counts)
+
+
+def _similarity(part: _Part, rows: slice, counts: Tensor) -> Tensor:
+    """Similarities of some `rows` (r) with all (n), from the `counts` ``r x n`` of what they share."""
+    total = part.total
+    return similarity(counts.to(total.dtype), total[rows].unsqueeze(-1) + total)
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(first, first + CHUNK) for first in range(0, n, CHUNK)]
 
 
 def _tanimoto(one: _Part, other: _Part) -> Tensor:

@@ -16,6 +16,7 @@ from theoros.models.surrogates.chain_blocks import BlockChainPosterior, BlockKer
 from theoros.models.surrogates.chain_marginal import ChainHyperparameters, ChainPosterior
 from theoros.models.surrogates.closed_form import (
     LEAST_TO_WARP,
+    MOST_LABELS,
     MOST_NUGGET,
     ClosedFit,
     Variant,
@@ -28,6 +29,9 @@ from theoros.models.surrogates.outcome import Warp
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import Posterior
 from theoros.models.surrogates.structure import NOISE_PRIORS, Structure, TaskMean
+
+#: Beyond `MOST_LABELS` hyperparameters of molecules are learned from so many labels, at a cost that grows no further.
+TEACHING = 1_000
 
 
 class ChainKernel(torch.nn.Module):
@@ -56,7 +60,7 @@ class ChainKernel(torch.nn.Module):
         for q, kernel in enumerate(self.levels):
             pair = torch.outer(weight[:, q], across[:, q])
             if bool(pair.any()):  # a level's own part says nothing of the levels below it
-                total = total + pair * kernel(x1[:, :-1], points[:, :-1])
+                total = total + pair * kernel(x1[:, :-1], None if x2 is None else x2[:, :-1])
         return total
 
     def correlation(self) -> Tensor:
@@ -78,8 +82,8 @@ def fit_chain(
 ) -> tuple[OutputModel, str]:
     """The model of one output and what a person should know of its fit; raises FitFailed.
 
-    Kernel family and outcome transform are chosen as `closed_form.fit_closed_form` chooses them, of which the other
-    arguments are the same.
+    All labels are believed; hyperparameters are learned from those that `teaching` names. Kernel family and outcome
+    transform are chosen as `closed_form.fit_closed_form` chooses them, of which the other arguments are the same.
     """
     posterior = _posterior(structure, labels, families[0])
     warps = [Warp()]
@@ -97,26 +101,41 @@ def chain_with_labels(model: OutputModel, labels: Labels) -> OutputModel:
     return replace(model, posterior=_conditioned(model.posterior.kernel, model.structure, labels, y, noise))
 
 
+def teaching(labels: Labels) -> list[int]:
+    """The rows that hyperparameters are learned from: all, or so many as tell them (`TEACHING`).
+
+    They are spread evenly over the labels of every fidelity in the order of their values, so that good and bad are
+    among them in their own proportion.
+    """
+    n = len(labels.y)
+    if n <= MOST_LABELS:
+        return list(range(n))
+    in_order = np.lexsort((labels.y, labels.fidelity))
+    chosen = in_order[np.linspace(0, n - 1, TEACHING).round().astype(int)]
+    return sorted({int(row) for row in chosen})
+
+
 def _posterior(structure: Structure, labels: Labels, family: str) -> ChainPosterior:
-    features, z = labels.features.numpy(), labels.standardised.numpy()
+    rows = teaching(labels)
+    features, z = labels.features.numpy(), labels.standardised.numpy()[rows]
     none = np.zeros((len(z), 0))
     plain = ChainPosterior(
         family,
-        none if structure.blocks else features[:, _numeric(structure)],
-        none if structure.blocks else features[:, list(structure.categorical)],
+        none if structure.blocks else features[rows][:, _numeric(structure)],
+        none if structure.blocks else features[rows][:, list(structure.categorical)],
         z,
         Warp(),
         NOISE_PRIORS[structure.noise],
         NOISE_FLOORS[0],
         MOST_NUGGET if structure.noise == "smooth" else 10.0,
-        fixed=labels.variance,
-        level=labels.fidelity,
+        fixed=None if labels.variance is None else labels.variance[rows],
+        level=labels.fidelity[rows],
         levels=structure.tasks,
     )
     if not structure.blocks:
         return plain
     same = {part.name: getattr(plain, part.name) for part in fields(plain)}
-    return BlockChainPosterior(**same, grams=grams(labels.features, structure.blocks))
+    return BlockChainPosterior(**same, grams=grams(labels.features, structure.blocks, rows))
 
 
 def _model(

@@ -16,7 +16,6 @@ from theoros.models.embedding import Places
 from theoros.models.encoders import Encoder, ParameterEncoder, encoder_for, feature_names
 from theoros.models.feasibility import SUCCEEDS
 from theoros.models.fingerprints import FingerprintEncoder
-from theoros.models.kernels import TanimotoKernel
 from theoros.models.sampling import derived_seed
 from theoros.models.surrogates.ard import ArdKernel
 from theoros.models.surrogates.chain_blocks import BlockKernel
@@ -157,7 +156,7 @@ class GaussianProcess:
                         model, message = self._closed_form(structure, encoder, labels, families, sign, start)
                     else:
                         model, message = fit_chain(structure, encoder, labels, families, sign, start)
-                elif structure.blocks and 2 <= len(labels.y) <= MOST_LABELS:
+                elif structure.blocks and len(labels.y) >= 2:
                     model, message = fit_chain(structure, encoder, labels, (structure.family,), 0, start)
                 else:
                     model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
@@ -227,12 +226,7 @@ class GaussianProcess:
         if len(labels.y) < 2:
             return _ignorant(structure, encoder, labels), ""
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        X, y, grams = labels.inputs(structure).to(device), labels.standardised.to(device), None
-        if structure.blocks:  # their matrices have no hyperparameters: compute them once
-            with torch.no_grad():
-                grams = [TanimotoKernel()(X[:, first:end]).to_dense() for first, end in structure.blocks]
-            rows = torch.arange(len(X), dtype=X.dtype, device=device).unsqueeze(-1)
-            X = torch.cat([rows, X[:, structure.dimension :]], dim=1)
+        X, y = labels.inputs(structure).to(device), labels.standardised.to(device)
         variance = None if labels.variance is None else torch.from_numpy(labels.variance).to(device)
         starts: list[State | None] = [None] if start is None or structure.tasks == 1 else []
         if start is not None:
@@ -240,7 +234,7 @@ class GaussianProcess:
         if structure.tasks > 1:
             starts.append(structure.unrelated())
         fit = fit_hyperparameters(
-            lambda floor: structure.model(X, y, floor, grams, variance),
+            lambda floor: structure.model(X, y, floor, variance),
             starts,
             seed=seed,
             seconds=self.seconds,
@@ -338,7 +332,7 @@ def _without_fit(
         if isinstance(start.posterior.kernel, ArdKernel | WarpedKernel | ChainKernel | BlockKernel):
             chained = isinstance(start.posterior.kernel, ChainKernel | BlockKernel)
             again = chain_with_labels if chained else with_labels
-            return again(start, labels) if len(labels.y) <= MOST_LABELS else None
+            return again(start, labels) if start.structure.blocks or len(labels.y) <= MOST_LABELS else None
         return _output_model(structure, encoder, labels, start.state, 1e-4)
     except FitFailed:
         return None

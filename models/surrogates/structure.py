@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,7 +21,7 @@ from gpytorch.priors import LogNormalPrior, NormalPrior
 from gpytorch.utils.warnings import NumericalWarning
 from torch import Tensor
 
-from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
+from theoros.models.kernels import AutoregressiveKernel, TanimotoKernel
 
 #: LogNormal(location, scale) priors of the noise variance relative to the outputs' variance. A deterministic oracle
 #: keeps a nugget, small a priori, that takes up what the kernel can't explain (two molecules with one fingerprint).
@@ -63,9 +62,9 @@ class Structure:
         """Input columns of the process, the fidelity's included."""
         return self.dimension + (self.tasks > 1)
 
-    def kernel(self, *, priors: bool, grams: Sequence[Tensor] | None = None) -> Kernel:
-        """The kernel with its initial values; with `grams`, one for each block, features are rows' numbers of them."""
-        levels = [self._features(priors, grams) for _ in range(self.tasks)]
+    def kernel(self, *, priors: bool) -> Kernel:
+        """The kernel with its initial values."""
+        levels = [self._features(priors) for _ in range(self.tasks)]
         kernel = levels[0] if self.tasks == 1 else AutoregressiveKernel(levels, priors=priors)
         return kernel.double()
 
@@ -78,7 +77,6 @@ class Structure:
         X: Tensor,
         y: Tensor,
         floor: float,
-        grams: Sequence[Tensor] | None = None,
         variance: Tensor | None = None,
     ) -> SingleTaskGP:
         """A BoTorch model of standardised labels `y` (n) at `X`, to be fitted; its noise is at least `floor`.
@@ -105,7 +103,7 @@ class Structure:
                 X,
                 y.unsqueeze(-1),
                 likelihood=likelihood.to(X),
-                covar_module=self.kernel(priors=True, grams=grams).to(X),
+                covar_module=self.kernel(priors=True).to(X),
                 mean_module=self.mean(priors=True).to(X),
                 outcome_transform=None,
             )
@@ -127,9 +125,9 @@ class Structure:
                 start[f"covar_module.levels.{level}.{path}"] = torch.full((1, numeric), 0.15, dtype=torch.float64)
         return start
 
-    def _features(self, priors: bool, grams: Sequence[Tensor] | None) -> Kernel:
+    def _features(self, priors: bool) -> Kernel:
         if self.family == "tanimoto":
-            return self._blocks(priors, grams)
+            return self._blocks(priors)
         numeric = [i for i in range(self.dimension) if i not in self.categorical]
         kernels: list[Kernel] = []
         if numeric:
@@ -148,19 +146,14 @@ class Structure:
             product = product * kernel
         return product
 
-    def _blocks(self, priors: bool, grams: Sequence[Tensor] | None) -> Kernel:
+    def _blocks(self, priors: bool) -> Kernel:
         """A sum over the blocks; a priori the first one, the coarsest, explains most."""
         kernels: list[Kernel] = []
         for index, (first, end) in enumerate(self.blocks):
-            base = (
-                TanimotoKernel(active_dims=tuple(range(first, end)))
-                if grams is None
-                else GramKernel(grams[index], active_dims=(0,))
-            )
             location, width = BLOCK_SCALES[min(index, 1)]
             kernels.append(
                 ScaleKernel(
-                    base,
+                    TanimotoKernel(active_dims=tuple(range(first, end))),
                     outputscale_prior=LogNormalPrior(location, width) if priors else None,
                     outputscale_constraint=_positive(1e-4, math.exp(location)),
                 )

@@ -1,4 +1,4 @@
-"""A batch of upper confidence bounds is what one scorer after another would pick, only sooner."""
+"""A batch of bounds or of improvements is what one scorer after another would pick, only sooner."""
 
 import math
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from theoros.models.acquisition import joint_picks
+from theoros.models.acquisition.log_ei import LogExpectedImprovement
 from theoros.models.acquisition.ucb import UpperConfidenceBound
 from theoros.models.data import OutcomeConstraint, Point
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
@@ -62,3 +63,34 @@ def test_too_many_candidates_for_one_matrix_are_left_to_one_scorer_after_another
     model = GaussianProcess().fit(problem, dataset, seed=0)
     monkeypatch.setattr(joint_picks, "MOST", 10)
     assert UpperConfidenceBound().batch(problem, model, dataset, [], square.sample(11, rng), 3, seed=0) is None
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("constrained", [False, True])
+def test_improvements_picked_from_one_belief_are_worth_what_one_scorer_after_another_says(
+    square, make_problem, label, at, constrained, deterministic
+):
+    rng = np.random.default_rng(3)
+    bounds = (OutcomeConstraint("z", "<=", 0.6),) if constrained else ()
+    problem = make_problem(square, outputs=("y", "z"), constraints=bounds, deterministic=deterministic)
+    dataset = label(problem, square.sample(14, rng), wave, lambda d: d["x"])
+    model = GaussianProcess().fit(problem, dataset, seed=0)
+    candidates, pending = square.sample(60, rng), at(problem, square.sample(2, rng))
+    acquisition = LogExpectedImprovement(samples=2048)
+    picks = acquisition.batch(problem, model, dataset, pending, candidates, 6, seed=0)
+    assert len({pick.place for pick in picks}) == 6
+    now, left = list(pending), list(range(60))
+    for pick in picks:
+        values = acquisition.scorer(problem, model, dataset, now, seed=1)(candidates)
+        assert pick.value == pytest.approx(values[pick.place], abs=0.15)
+        assert values[pick.place] > values[left].max() - 0.15
+        now.append(Point(candidates[pick.place], problem.target))
+        left.remove(pick.place)
+
+
+def test_several_fidelities_are_left_to_one_scorer_after_another(square, make_problem, label):
+    problem = make_problem(square, fidelities=("cheap", "true"))
+    dataset = label(problem, square.sample(6, np.random.default_rng(0)), wave)
+    model = GaussianProcess().fit(problem, dataset, seed=0)
+    candidates = square.sample(5, np.random.default_rng(1))
+    assert LogExpectedImprovement().batch(problem, model, dataset, [], candidates, 2, seed=0) is None

@@ -12,7 +12,7 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from theoros.models.fingerprints import FingerprintEncoder
-from theoros.models.kernels import AutoregressiveKernel, GramKernel, TanimotoKernel
+from theoros.models.kernels import AutoregressiveKernel, TanimotoKernel
 from theoros.models.surrogates.chain_blocks import BlockKernel
 from theoros.oracles.candidate import Candidate
 
@@ -71,13 +71,6 @@ def test_tanimoto_takes_batches():
     single = torch.stack([TanimotoKernel()(x, y).to_dense() for x, y in zip(X, Y, strict=True)])
     assert batched.shape == (3, 4, 5)
     assert torch.allclose(batched, single)
-
-
-def test_gram_kernel_looks_up_rows():
-    gram = torch.arange(9, dtype=torch.float64).reshape(3, 3)
-    rows, columns = torch.tensor([[2.0], [0.0]]).double(), torch.tensor([[1.0], [2.0]]).double()
-    assert GramKernel(gram)(rows, columns).to_dense().tolist() == [[7.0, 8.0], [1.0, 2.0]]
-    assert GramKernel(gram)(rows, columns, diag=True).tolist() == [7.0, 2.0]
 
 
 def test_the_kernel_of_blocks_is_their_sum_whatever_it_was_asked_before(smiles_candidates):
