@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, cast
@@ -113,7 +114,20 @@ class _Sceptic:
 
     @classmethod
     def of(cls, problem: Problem, belief: GaussianBelief, dataset: Dataset, *, own: bool = True) -> GaussianBelief:
-        """The sceptical process of the labels; over molecules with its `own` features, where all outputs can be."""
+        """The sceptical process of the labels; over molecules with its `own` features, where all outputs can be.
+
+        The search and the choice after it ask for the same one: it is made once.
+        """
+        global _last
+        if own and _last is not None and _last.belief() is belief and _last.dataset() is dataset:
+            return _last.made
+        made = cls._made(problem, belief, dataset, own=own)
+        if own:
+            _last = _Made(weakref.ref(belief), weakref.ref(dataset), made)
+        return made
+
+    @classmethod
+    def _made(cls, problem: Problem, belief: GaussianBelief, dataset: Dataset, *, own: bool) -> GaussianBelief:
         goal, fitted = problem.objective, belief.output(problem.objective.output)
         if not own or problem.constraints or problem.space.kind != "molecule":
             made = cls(belief, goal.output, sceptical(problem, fitted), False)
@@ -152,6 +166,17 @@ def sceptical(problem: Problem, model: OutputModel) -> OutputModel:
     """
     fitted = model.posterior
     return _sceptical(problem, model, _Evidence(fitted.kernel, fitted.X, fitted.Y, fitted.noise))
+
+
+class _Made(NamedTuple):
+    """The sceptic of a belief and a dataset, neither of which ever changes."""
+
+    belief: weakref.ref[GaussianBelief]
+    dataset: weakref.ref[Dataset]
+    made: GaussianBelief
+
+
+_last: _Made | None = None
 
 
 class _Evidence(NamedTuple):
