@@ -7,8 +7,9 @@ Labels are of Hartmann's function of six parameters at Sobol points. `cold_fit` 
 `fit` one after one more label, as a mean over the four labels that follow (the default process climbs anew at every
 fourth; beyond 1,000 labels, one), and `decide` proposing and choosing one candidate.
 ``theoros`` is the campaign's own default, in which surrogates are rivals; the others are named surrogates and peers,
-whose fit is part of their asking. Libraries are parquet files with six numeric columns, from which the default chooses
-beside 200 labels; `open` counts its rows, and `decide` is the first decision, which reads it.
+whose fit is part of their asking. Molecules are ZINC-250k's with their score on perindopril's task
+(`benchmarks.pmo_oracles`), and more of them are to be made. Libraries are parquet files with six numeric columns, from
+which the default chooses beside 200 labels; `open` counts its rows, and `decide` is the first decision, which reads it.
 
 Seconds are those of the process, which other work on the machine changes little. Every point is a process of its own
 with one thread, and ends when it has used ``--limit`` seconds of the processor; the next larger one is then left out.
@@ -29,10 +30,12 @@ import numpy as np
 
 from benchmarks.surroundings import apart
 from benchmarks.table import FOLDER, Table, column
+from theoros.oracles.candidate import Candidate
 
 TABLE = Table("growth", keys=("kind", "method", "size", "seed"))
 DIM = 6
 LABELS = (50, 200, 1_000, 5_000, 50_000)
+MOLECULES = (200, 1_000, 2_000, 5_000, 10_000)
 ROWS = (10_000, 1_000_000, 10_000_000)
 #: Labels beside which a library is ranked.
 BESIDE = 200
@@ -64,10 +67,22 @@ def by_labels(method: str, n: int, seed: int, limit: int) -> dict[str, float]:
     _bounded(limit)
     if method in PEERS:
         return _peer(method, *data(n, seed), seed)
-    X, y = data(n + (FITS if n <= MANY else 1), seed)
+    X, y = data(_labels(n), seed)
     from theoros.oracles.spaces import Parameters, Real
 
-    return _own(Parameters({f"x{i}": Real(0, 1) for i in range(DIM)}), method, n, X, y, seed)
+    space = Parameters({f"x{i}": Real(0, 1) for i in range(DIM)})
+    return _own(space, method, n, _candidates(space, X), y, seed)
+
+
+def by_molecules(method: str, n: int, seed: int, limit: int) -> dict[str, float]:
+    """One decision beside `n` labelled molecules, in this process."""
+    _bounded(limit)
+    from benchmarks.pmo import SPACE
+    from benchmarks.pmo_oracles import score
+
+    molecules = SPACE.sample(_labels(n), np.random.default_rng(seed))
+    y = np.array([-score("perindopril_mpo", molecule.text) for molecule in molecules])
+    return _own(SPACE, method, n, molecules, y, seed)
 
 
 def by_rows(method: str, file: Path, seed: int, limit: int) -> dict[str, float]:
@@ -80,10 +95,21 @@ def by_rows(method: str, file: Path, seed: int, limit: int) -> dict[str, float]:
     space = Library(str(file))
     space.size  # noqa: B018 (opens the file)
     opened = time.process_time() - started
-    return {"open": opened} | _own(space, method, BESIDE, X, y, seed) | {"memory_before": before}
+    return {"open": opened} | _own(space, method, BESIDE, _candidates(space, X), y, seed) | {"memory_before": before}
 
 
-def _own(space: Any, method: str, n: int, X: np.ndarray, y: np.ndarray, seed: int) -> dict[str, float]:
+def _labels(n: int) -> int:
+    """Labels for a cold fit to `n` and for those that follow."""
+    return n + (FITS if n <= MANY else 1)
+
+
+def _candidates(space: Any, X: np.ndarray) -> list[Candidate]:
+    return [space.candidate({f"x{i}": value for i, value in enumerate(x)}) for x in X.tolist()]
+
+
+def _own(
+    space: Any, method: str, n: int, candidates: Sequence[Candidate], y: np.ndarray, seed: int
+) -> dict[str, float]:
     """A cold fit to the first `n` labels, one after each of the others, and a decision."""
     from theoros.models import registry
     from theoros.models.data import Dataset, Point, Problem
@@ -102,8 +128,7 @@ def _own(space: Any, method: str, n: int, X: np.ndarray, y: np.ndarray, seed: in
         registry.initial_proposer(problem),
         registry.rivals(problem, acquisition) if free else (),
     )
-    names = [f"x{i}" for i in range(DIM)]
-    points = tuple(Point(space.candidate(dict(zip(names, x, strict=True))), "full") for x in X.tolist())
+    points = tuple(Point(candidate, "full") for candidate in candidates)
     belief: Any = None
     fits = []
     for known in range(n, len(points) + 1):
@@ -181,11 +206,11 @@ def _measured(key: dict[str, Any], limit: int) -> None:
     found, note = dict[str, float](), ""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            found = (
-                apart(by_labels, method, size, seed, limit)
-                if key["kind"] == "labels"
-                else apart(by_rows, method, _library(Path(folder), size, seed), seed, limit)
-            )
+            if key["kind"] == "rows":
+                found = apart(by_rows, method, _library(Path(folder), size, seed), seed, limit)
+            else:
+                beside = by_labels if key["kind"] == "labels" else by_molecules
+                found = apart(beside, method, size, seed, limit)
         except BrokenProcessPool:
             note = f"ended after {limit} processor seconds"
     _row(key, found, note)
@@ -237,6 +262,7 @@ def main() -> None:
     for seed in range(0 if options.plot else options.seeds):
         labels = [n for n in LABELS if n <= options.most_labels]
         measure("labels", options.methods.split(","), labels, seed, options.limit)
+        measure("molecules", ["theoros"], [n for n in MOLECULES if n <= options.most_labels], seed, options.limit)
         measure("rows", ["theoros"], [n for n in ROWS if n <= options.most_rows], seed, options.limit)
     plot()
 
