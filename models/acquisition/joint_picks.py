@@ -38,8 +38,7 @@ class JointBelief:
         """The belief at features ``b x d``; takes `b` squared numbers of memory."""
         with torch.no_grad():
             inputs = model.inputs(features, fidelity)
-            mean, variance = model.posterior.moments(inputs)
-            covariance = model.posterior.covariance(inputs, inputs)
+            mean, variance, covariance = model.posterior.joint(inputs)
         return cls(mean.numpy(), variance.numpy(), covariance.numpy(), [])
 
     @property

@@ -78,14 +78,24 @@ class Posterior:
         half2 = torch.linalg.solve_triangular(self.factor, self.kernel(self.X, X2).to_dense(), upper=False)
         return cast(Tensor, prior - half1.T @ half2)
 
+    def joint(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `moments` and `covariance` say of f at `X` (``b x d``), from one solution."""
+        mean, variance = self.mean(X).unsqueeze(-1), self.kernel(X, diag=True)
+        covariance: Tensor = self.kernel(X, X).to_dense()
+        if len(self.X) == 0:
+            return mean.expand(-1, self.Y.shape[-1]), variance.clamp_min(1e-14), covariance
+        cross = self.kernel(self.X, X).to_dense()
+        half = torch.linalg.solve_triangular(self.factor, cross, upper=False)
+        variance = (variance - half.square().sum(0)).clamp_min(1e-14)
+        return mean + cross.T @ self.weights, variance, covariance - half.T @ half
+
     def sample(self, X: Tensor, n: int, *, seed: int) -> Tensor:
         """Draw `n` joint quasi-random samples of f at `X` (``b x d``): ``b x n``.
 
         All are of the one data vector, or the i-th is of the i-th when there are `n`.
         """
         with torch.no_grad():
-            mean, _ = self.moments(X)
-            covariance = self.covariance(X, X)
+            mean, _, covariance = self.joint(X)
             covariance = 0.5 * (covariance + covariance.T) + EXACT * torch.eye(len(X), dtype=X.dtype, device=X.device)
             root = psd_safe_cholesky(covariance, max_tries=6)
             base = torch.as_tensor(normal_quasirandom(n, len(X), seed), dtype=X.dtype, device=X.device)

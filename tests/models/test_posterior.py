@@ -50,6 +50,16 @@ def test_covariance_is_that_of_botorch(data):
     assert torch.allclose(process(X, Y).covariance(new, new), expected, atol=1e-7)
 
 
+@pytest.mark.parametrize("labels", [0, 14])
+def test_the_joint_belief_is_the_moments_and_the_covariance(data, labels):
+    X, Y, new = data
+    posterior = process(X[:labels], Y[:labels])
+    mean, variance, covariance = posterior.joint(new)
+    assert torch.equal(mean, posterior.moments(new)[0])
+    assert torch.equal(variance, posterior.moments(new)[1])
+    assert torch.allclose(covariance, posterior.covariance(new, new), atol=1e-14)
+
+
 def test_conditioning_equals_fitting_all_at_once(data):
     X, Y, new = data
     later = process(X[:9], Y[:9]).conditioned(X[9:], Y[9:], noise=1e-3)
