@@ -7,10 +7,12 @@ from typing import cast
 
 import torch
 from botorch.acquisition.analytic import _log_ei_helper
+from botorch.utils.probability.utils import log_ndtr
 from botorch.utils.safe_math import log1mexp
 from torch import Tensor
 
 from theoros.models.objective import Objective
+from theoros.models.surrogates.outcome import FittedWarp
 
 #: Distances to a target that no label can come nearer than; it keeps the logarithm of an improvement on it finite.
 NEAREST = 1e-9
@@ -27,6 +29,31 @@ def log_improvement(objective: Objective, mean: Tensor, std: Tensor, threshold: 
     if objective.sense == "match":
         return _log_tent(objective.target - mean, std, (-threshold).clamp_min(NEAREST))
     return _log_excess((objective.utility(mean) - threshold) / std) + std.log()
+
+
+def log_warped_improvement(
+    objective: Objective, warp: FittedWarp, mean: Tensor, std: Tensor, threshold: Tensor
+) -> Tensor:
+    """`log_improvement` where f is N(mean, std²) through `warp`, whose inverse f's value is, as `threshold` has it.
+
+    The value is a shifted log-normal one, so that this is what Black & Scholes (J. Political Economy 81, 637 (1973),
+    doi:10.1086/260062) pay for an option, a call where the good end is the long tail and else a put.
+    """
+    if not warp.sign:
+        return log_improvement(objective, mean, std, threshold)
+    location, width = warp.mean + warp.scale * warp.sign * mean, warp.scale * std
+    sense = 1.0 if objective.sense == "maximize" else -1.0
+    call = sense * warp.sign > 0
+    strike = 1 + warp.sign * (sense * threshold - warp.best) / warp.d  # of the exponential of a N(location, width²)
+    log_strike = strike.clamp_min(1e-300).log()
+    far, near = (location - log_strike) / width, location + width.square() / 2
+    if call:
+        some = log_difference(near + log_ndtr(far + width), log_strike + log_ndtr(far))
+        found = torch.where(strike > 0, some, torch.logaddexp(near, (-strike).clamp_min(1e-300).log()))
+    else:
+        some = log_difference(log_strike + log_ndtr(-far), near + log_ndtr(-far - width))
+        found = torch.where(strike > 0, some, torch.full_like(some, -math.inf))
+    return found + math.log(warp.d)
 
 
 def log_difference(larger: Tensor, smaller: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from theoros.models.acquisition.base import (
     standardised_bound,
     standardised_objective,
 )
-from theoros.models.acquisition.improvement import log_difference, log_improvement
+from theoros.models.acquisition.improvement import log_difference, log_warped_improvement
 from theoros.models.acquisition.known import Known
 from theoros.models.contract import FittedSurrogate, Score
 from theoros.models.data import Dataset, Point, Problem
@@ -44,7 +45,8 @@ class LogExpectedHypervolumeImprovement:
     product over the objectives, as their processes are independent: exact for one candidate (Emmerich et al., IEEE CEC
     2011; boxes of Lacour et al., Computers & Operations Research 79, 347 (2017)). With draws it is noisy expected
     hypervolume improvement (Daulton et al., NeurIPS 2021, arXiv:2105.08195), in the logarithms of Ament et al. (NeurIPS
-    2023, arXiv:2310.20708). The reference point is the objectives' `worst` values, or is inferred from the front.
+    2023, arXiv:2310.20708). Volume is counted in the objectives' own units, also where the process sees an objective
+    through a logarithm. The reference point is the objectives' `worst` values, or is inferred from the front.
     While nothing feasible is known, all that counts is how likely a candidate is to be feasible.
     """
 
@@ -64,7 +66,10 @@ class LogExpectedHypervolumeImprovement:
         bounds = [standardised_bound(belief, constraint) for constraint in problem.constraints]
         goals = [standardised_objective(belief, goal) for goal in problem.objectives]
         draws = max(value.shape[1] for value in values.values())
-        utilities = torch.stack([goal.utility(values[goal.output]).expand(-1, draws) for goal in goals], dim=-1)
+        linear = [_linear(models[goal.output], values[goal.output]) for goal in goals]
+        utilities = torch.stack(
+            [goal.utility(own).expand(-1, draws) for goal, own in zip(goals, linear, strict=True)], dim=-1
+        )
         feasible = torch.ones(utilities.shape[:2], dtype=torch.bool)
         for bound in bounds:
             feasible = feasible & (bound.sign * values[bound.output] <= bound.limit)
@@ -79,6 +84,11 @@ class LogExpectedHypervolumeImprovement:
     ) -> Score:
         """Log expected hypervolume improvement of candidates, in the product of the objectives' standardised units."""
         return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+
+
+def _linear(model: OutputModel, values: Tensor) -> Tensor:
+    """A process's values in units that are linear in the output's: volume is counted in these."""
+    return torch.from_numpy(model.warp.inverse(values.numpy())) if model.warp.sign else values
 
 
 def _reference(goals: Sequence[Objective], utilities: Tensor, feasible: Tensor) -> Tensor:
@@ -139,13 +149,15 @@ class _LogEHVI(FeatureAcquisition):
         for i, goal in enumerate(self.goals):
             mean, variance = moments[goal.output]
             mean, std = mean.unsqueeze(-1), variance.sqrt()[:, None, None]
-            above = log_improvement(goal, mean, std, lower[..., i])
-            volume = volume + log_difference(above, _above_upper(goal, mean, std, upper[..., i]))
+            improvement = partial(log_warped_improvement, goal, self.models[goal.output].warp, mean, std)
+            volume = volume + log_difference(
+                improvement(lower[..., i]), _above_upper(goal.sense, improvement, upper[..., i])
+            )
         return torch.logsumexp(volume, dim=-1)
 
 
-def _above_upper(goal: Objective, mean: Tensor, std: Tensor, upper: Tensor) -> Tensor:
-    """`log_improvement` on boxes' upper ends, of which some are infinite: nothing is better than these."""
-    open_ended = upper.isinf() if goal.sense != "match" else upper >= 0
-    found = log_improvement(goal, mean, std, torch.where(open_ended, torch.zeros_like(upper) - 1.0, upper))
+def _above_upper(sense: str, improvement: Callable[[Tensor], Tensor], upper: Tensor) -> Tensor:
+    """The `improvement` on boxes' upper ends, of which some are infinite: nothing is better than these."""
+    open_ended = upper.isinf() if sense != "match" else upper >= 0
+    found = improvement(torch.where(open_ended, torch.zeros_like(upper) - 1.0, upper))
     return torch.where(open_ended, torch.full_like(found, -math.inf), found)

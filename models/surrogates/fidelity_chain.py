@@ -77,18 +77,19 @@ def fit_chain(
     encoder: Encoder,
     labels: Labels,
     families: Sequence[str],
-    good_side: int,
+    ends: Sequence[int],
     start: OutputModel | None,
 ) -> tuple[OutputModel, str]:
     """The model of one output and what a person should know of its fit; raises FitFailed.
 
     All labels are believed; hyperparameters are learned from those that `teaching` names. Kernel family and outcome
-    transform are chosen as `closed_form.fit_closed_form` chooses them, of which the other arguments are the same.
+    transform are chosen as `closed_form.fit_closed_form` chooses them, of which the other arguments are the same; an
+    outcome may be magnified at each of the `ends` (1: at its small values, -1: at its large ones).
     """
     posterior = _posterior(structure, labels, families[0])
     warps = [Warp()]
-    if good_side and int((labels.fidelity == structure.tasks - 1).sum()) >= LEAST_TO_WARP:
-        warps.append(Warp(good_side))
+    if int((labels.fidelity == structure.tasks - 1).sum()) >= LEAST_TO_WARP:
+        warps += [Warp(end) for end in ends]
     variants = [Variant(family, warp) for warp in warps for family in families]
     fit = fit_variants(posterior, variants, start.state if start is not None else {})
     return _model(structure, encoder, labels, fit, posterior), fit.message
@@ -105,14 +106,15 @@ def teaching(labels: Labels) -> list[int]:
     """The rows that hyperparameters are learned from: all, or so many as tell them (`TEACHING`).
 
     They are spread evenly over the labels of every fidelity in the order of their values, so that good and bad are
-    among them in their own proportion.
+    among them in their own proportion, the best and the worst included.
     """
     n = len(labels.y)
     if n <= MOST_LABELS:
         return list(range(n))
     in_order = np.lexsort((labels.y, labels.fidelity))
-    chosen = in_order[np.linspace(0, n - 1, TEACHING).round().astype(int)]
-    return sorted({int(row) for row in chosen})
+    spread = np.linspace(0, n - 1, TEACHING).round().astype(int)
+    ends = np.flatnonzero(np.diff(labels.fidelity[in_order]))  # where one fidelity's labels end
+    return sorted({int(row) for row in in_order[np.concatenate([spread, ends, ends + 1])]})
 
 
 def _posterior(structure: Structure, labels: Labels, family: str) -> ChainPosterior:

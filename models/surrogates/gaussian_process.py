@@ -107,14 +107,14 @@ class GaussianProcess:
     """Exact Gaussian processes, one for each output, with hyperparameters at their posterior mode.
 
     Length scales have priors that grow with the square root of the dimension (Hvarfner et al., ICML 2024,
-    arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020,
-    arXiv:1906.08878). Several fidelities form an autoregressive chain
-    (`theoros.models.surrogates.fidelity_chain`); each has its own offset and scale, so that a shifted cheap method
-    does no harm. The kernel is ``"rbf"``, ``"matern"`` (5/2), or by ``"auto"`` the one under which the labels are
-    likelier; the outcome that is to be optimised is by ``"auto"`` seen through a logarithm where that makes the
-    labels likelier (`theoros.models.surrogates.outcome`), and never with ``"plain"``. `device` is torch's name for
-    where the fit runs, by default a GPU when one is granted; the fitted model lies on the CPU. `seconds` bounds one
-    optimisation of one output's hyperparameters.
+    arXiv:2402.02229); categories enter by a product with a categorical kernel (Ru et al., ICML 2020, arXiv:1906.08878).
+    Several fidelities form an autoregressive chain (`theoros.models.surrogates.fidelity_chain`); each has its own
+    offset and scale, so that a shifted cheap method does no harm. The kernel is ``"rbf"``, ``"matern"`` (5/2), or by
+    ``"auto"`` the one under which the labels are likelier; the outcome that is to be optimised, and of molecules each
+    of several, is by ``"auto"`` seen through a logarithm where that makes the labels likelier
+    (`theoros.models.surrogates.outcome`), and never with ``"plain"``. `device` is torch's name for where the fit runs,
+    by default a GPU when one is granted; the fitted model lies on the CPU. `seconds` bounds one optimisation of one
+    output's hyperparameters.
     """
 
     kernel: str = "auto"
@@ -155,9 +155,11 @@ class GaussianProcess:
                     if structure.tasks == 1:
                         model, message = self._closed_form(structure, encoder, labels, families, sign, start)
                     else:
-                        model, message = fit_chain(structure, encoder, labels, families, sign, start)
+                        magnified = (sign,) if sign else ()
+                        model, message = fit_chain(structure, encoder, labels, families, magnified, start)
                 elif structure.blocks and len(labels.y) >= 2:
-                    model, message = fit_chain(structure, encoder, labels, (structure.family,), 0, start)
+                    ends = _ends(problem, output) if self.outcome == "auto" else ()
+                    model, message = fit_chain(structure, encoder, labels, (structure.family,), ends, start)
                 else:
                     model, message = self._fit_output(structure, encoder, labels, start, derived_seed(seed, output))
             except FitFailed as failure:
@@ -299,6 +301,17 @@ def _good_side(problem: Problem, output: str) -> int:
     if problem.aim != "optimize" or output != problem.objective.output or bounded or not problem.deterministic:
         return 0
     return 1 if problem.objective.sense == "minimize" else -1
+
+
+def _ends(problem: Problem, output: str) -> tuple[int, ...]:
+    """The ends of an output of molecules that a logarithm may magnify: both, of one of several objectives.
+
+    What molecules are asked for goes over orders of magnitude as often as not, such as the strength of a transition,
+    and several objectives are weighed in their own units whatever the process sees.
+    """
+    bounded = any(constraint.output == output for constraint in problem.constraints)
+    wanted = [goal for goal in problem.objectives if goal.output == output and goal.sense != "match"]
+    return (1, -1) if problem.aim == "pareto" and wanted and not bounded and problem.deterministic else ()
 
 
 def _output_model(structure: Structure, encoder: Encoder, labels: Labels, state: State, floor: float) -> OutputModel:

@@ -26,9 +26,9 @@ class OutputModel:
     """What is believed of one output, in standardised units: ``value = offset[f] + scale[f] * f(x)`` at fidelity f.
 
     `offset` and `scale` hold one number for each fidelity; `noise` is the standardised variance of a label. An output
-    with a `warp` is believed in its units, and ``value = offset[f] + scale[f] * warp.inverse(f(x))``; only the
-    objective of an optimisation has one. Where labels do not scatter alike everywhere, `scatter` says how, and `noise`
-    is what is usual. What lies beyond the `fences`, where there are some, counts as lying on them.
+    with a `warp` is believed in its units, and ``value = offset[f] + scale[f] * warp.inverse(f(x))``; only objectives
+    have one. Where labels do not scatter alike everywhere, `scatter` says how, and `noise` is what is usual. What lies
+    beyond the `fences`, where there are some, counts as lying on them.
     """
 
     structure: Structure
