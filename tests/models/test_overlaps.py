@@ -85,11 +85,12 @@ def test_teaching_labels_are_spread_over_all_values_of_each_level():
     y, fidelity = rng.normal(size=n), (np.arange(n) < 3_000).astype(np.int64)
     labels = Labels(torch.zeros(n, 1), fidelity, y, np.zeros(2), np.ones(2), ("cheap", "true"))
     rows = teaching(labels)
-    assert len(rows) == fidelity_chain.TEACHING
+    assert fidelity_chain.TEACHING <= len(rows) <= fidelity_chain.TEACHING + 2
     assert rows == sorted(set(rows))
     assert fidelity[rows].mean() == pytest.approx(0.75, abs=0.01)
     for level in (0, 1):
         own = y[rows][fidelity[rows] == level]
+        assert {own.min(), own.max()} == {y[fidelity == level].min(), y[fidelity == level].max()}
         assert np.quantile(own, [0.1, 0.5, 0.9]) == pytest.approx(
             np.quantile(y[fidelity == level], [0.1, 0.5, 0.9]), abs=0.05
         )
