@@ -18,7 +18,7 @@ from theoros.models.generators.weights import trained
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import content_hash
 from theoros.oracles.spaces.molecules import Molecules
-from theoros.oracles.spaces.starting_molecules import shipped_smiles
+from theoros.oracles.spaces.starting_molecules import path_of, shipped_smiles
 from theoros.oracles.spaces.table import sha256
 
 #: Changes whenever the same corpus and settings would give other weights, so that those on disk are not used.
@@ -62,7 +62,7 @@ def prior_of(space: Molecules, training: Training | None = None, sizes: Sizes | 
     Raises ValueError when they are fewer than `FEWEST`.
     """
     training, sizes = training or Training(), sizes or Sizes()
-    start = content_hash(list(shipped_smiles())) if space.file is None else sha256(space.file)
+    start = content_hash(list(shipped_smiles())) if space.file is None else sha256(path_of(space.file))
     rules: dict[str, Any] = space.to_dict()["molecules"]
     key = {
         "generator": "language_model",

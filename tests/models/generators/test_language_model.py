@@ -191,6 +191,12 @@ class TestKept:
         prior_of(Molecules(heavy_atoms=(1, 6), file=str(file)), brief, SMALL)
         assert len(trainings) == 2
 
+    def test_a_corpus_that_a_package_brings_is_one_too(self, trainings, monkeypatch):
+        monkeypatch.setattr(language_model_training, "MOST", 60)
+        space = Molecules(file="zinc250k", elements=("C", "N", "O", "F", "S", "Cl", "Br"), heavy_atoms=(10, 40))
+        assert prior_of(space, replace(BRIEF, molecules=100), SMALL).n == 60
+        assert len(trainings) == 1
+
 
 class TestSamples:
     def test_the_same_seed_gives_the_same_texts(self, prior):
