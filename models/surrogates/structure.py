@@ -127,7 +127,7 @@ class Structure:
 
     def _features(self, priors: bool) -> Kernel:
         if self.family == "tanimoto":
-            return self._blocks(priors)
+            return self._blocks()
         numeric = [i for i in range(self.dimension) if i not in self.categorical]
         kernels: list[Kernel] = []
         if numeric:
@@ -146,15 +146,14 @@ class Structure:
             product = product * kernel
         return product
 
-    def _blocks(self, priors: bool) -> Kernel:
-        """A sum over the blocks; a priori the first one, the coarsest, explains most."""
+    def _blocks(self) -> Kernel:
+        """A sum over the blocks with its scales at their priors' medians: it is fitted elsewhere, in closed form."""
         kernels: list[Kernel] = []
         for index, (first, end) in enumerate(self.blocks):
-            location, width = BLOCK_SCALES[min(index, 1)]
+            location, _ = BLOCK_SCALES[min(index, 1)]
             kernels.append(
                 ScaleKernel(
                     TanimotoKernel(active_dims=tuple(range(first, end))),
-                    outputscale_prior=LogNormalPrior(location, width) if priors else None,
                     outputscale_constraint=_positive(1e-4, math.exp(location)),
                 )
             )
