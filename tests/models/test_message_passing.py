@@ -1,7 +1,6 @@
 """Message passing: blind to the order of atoms, learns molecules, knows its uncertainty, and is drawn as functions."""
 
 import pickle
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -147,14 +146,6 @@ def test_it_keeps_the_contract_over_fidelities(molecules, smiles_candidates, mak
         label(problem, smiles_candidates[:20], heavy, fidelity="cheap"), label(problem, smiles_candidates[:9], heavy)
     )
     assert check_surrogate(QUICK, problem, dataset) == []
-
-
-def test_training_takes_seconds(molecules, smiles_candidates, make_problem, label):
-    problem = make_problem(molecules)
-    dataset = label(problem, smiles_candidates, heavy)
-    started = time.process_time()
-    MessagePassing().fit(problem, dataset, seed=0)
-    assert time.process_time() - started < 30
 
 
 def test_a_layer_has_the_moments_of_bayesian_linear_regression():

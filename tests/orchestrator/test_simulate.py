@@ -98,7 +98,7 @@ def test_slots_work_side_by_side_in_simulated_time(tmp_path):
     oracle = {"synthetic": {"function": "Branin", "delay": {"median": 30, "sigma": 1}}}
     started = time.monotonic()
     serial, parallel = (run(tmp_path, "random", slots=slots, oracle=oracle) for slots in (1, 4))
-    assert time.monotonic() - started < 20, "a pretended delay is not waited for"
+    assert time.monotonic() - started < serial[-1].ended, "a pretended delay is not waited for"
     assert len(serial) == len(parallel) == 12
     assert parallel[-1].ended < 0.6 * serial[-1].ended
     assert [step.ended for step in parallel] == sorted(step.ended for step in parallel)

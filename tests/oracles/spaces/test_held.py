@@ -1,12 +1,11 @@
 """Libraries in memory: the same candidates as streamed ones, drawn without going through what was seen."""
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.timing import processor_seconds
 from theoros.oracles.spaces import Library
 from theoros.oracles.spaces.held import Rows
 
@@ -85,11 +84,6 @@ def test_drawing_takes_no_longer_because_much_was_seen(wide):
     many = {rows.hash_of(i) for i in range(50_000)}
 
     def seconds(seen):
-        times = []
-        for seed in range(5):
-            started = time.perf_counter()
-            assert len(wide.draw(50, np.random.default_rng(seed), seen)) == 50
-            times.append(time.perf_counter() - started)
-        return min(times)
+        return processor_seconds(lambda: wide.draw(50, np.random.default_rng(0), seen), runs=5)
 
     assert seconds(many) < 5 * seconds(few) + 0.01
