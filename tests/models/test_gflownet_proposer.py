@@ -88,7 +88,11 @@ def test_an_acquisition_that_is_the_same_everywhere_or_infinitely_low_does_no_ha
 
 def test_a_spent_time_guard_ends_training(request_):
     met = []
-    score = lambda candidates: [met.append(candidates), polarity(candidates)][1]  # noqa: E731
+
+    def score(candidates):
+        met.append(candidates)
+        return polarity(candidates)
+
     assert replace(GFLOWNET, training=Balance(10_000), seconds=0.0).propose(replace(request_, score=score))
     assert len(met) < 100, "ten thousand steps would score as many batches"
 

@@ -47,7 +47,11 @@ def test_other_seeds_give_other_molecules(proposer, request_):
 def test_a_spent_time_guard_leaves_something_at_once(proposer, request_):
     def scored(seconds):
         met = []
-        score = lambda candidates: [met.extend(candidates), request_.score(candidates)][1]  # noqa: E731
+
+        def score(candidates):
+            met.extend(candidates)
+            return request_.score(candidates)
+
         assert replace(proposer, seconds=seconds).propose(replace(request_, seen=frozenset(), score=score))
         return len(met)
 
