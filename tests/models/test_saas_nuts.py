@@ -90,18 +90,18 @@ def test_draws_have_the_moments_of_a_known_density():
     assert np.cov(draws.T) == pytest.approx(covariance, abs=0.25)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_from_few_labels_its_intervals_hold_what_the_modes_promise_in_vain(problem, label, seed):
-    """From twelve labels of two parameters among twenty: the 90 % intervals of new ones."""
-    rng = np.random.default_rng(seed)
+def test_from_few_labels_its_intervals_hold_what_the_modes_promise_in_vain(problem, label):
+    """From twelve labels of two parameters among twenty: the 90 % intervals of new ones, a mean of three designs."""
     value = lambda d: math.sin(5 * d["x03"]) + 2 * (d["x07"] - 0.4) ** 2  # noqa: E731
-    dataset, new = (label(problem, WIDE.sample(n, rng), value) for n in (12, 200))
     covered = []
-    for surrogate in (SparseMixture(warmup=30, samples=16), SparseGaussianProcess()):
-        prediction = surrogate.fit(problem, dataset, seed=0).predict(new.points)
-        covered.append(float((np.abs(new.values - prediction.mean) <= 1.645 * prediction.label_std).mean()))
-    assert covered[0] > 0.8
-    assert covered[1] < 0.6
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        dataset, new = (label(problem, WIDE.sample(n, rng), value) for n in (12, 200))
+        for surrogate in (SparseMixture(warmup=30, samples=16), SparseGaussianProcess()):
+            prediction = surrogate.fit(problem, dataset, seed=0).predict(new.points)
+            covered.append((np.abs(new.values - prediction.mean) <= 1.645 * prediction.label_std).mean())
+    assert np.mean(covered[::2]) > 0.8
+    assert np.mean(covered[1::2]) < 0.6
 
 
 def test_without_time_for_a_single_draw_the_mode_stands_in_and_says_so(problem, dataset):

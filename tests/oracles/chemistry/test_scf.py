@@ -23,9 +23,11 @@ def test_a_single_cycle_is_not_converged_and_the_message_counts(level, water):
         solve(mf, Machine())
 
 
-# Stretched bonds, where the plain SCF (DIIS) oscillates; the first needs damping, the second Newton steps.
-@pytest.mark.parametrize(("system", "method"), [(pair("N", "O", 2.6, 1), "pbe"), (pair("C", "C", 3.0), "lda,vwn")])
-def test_later_tries_rescue_what_the_plain_scf_does_not_converge(level, system, method):
+# A stretched bond with an odd electron: the plain SCF (DIIS) oscillates at every length and with every functional that
+# was tried, where that of C2 does so on some processors and not on others.
+@pytest.mark.parametrize("method", ["pbe", "b3lyp"])
+def test_later_tries_rescue_what_the_plain_scf_does_not_converge(level, method):
+    system = pair("N", "O", 2.6, 1)
     theory = level(method, "sto-3g", grid_level=0, max_cycle=50, conv_tol=1e-8)
     plain = mean_field(system, theory, Machine())
     plain.kernel()
