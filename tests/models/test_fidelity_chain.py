@@ -168,12 +168,12 @@ def test_a_shifted_and_scaled_cheap_level_is_found_to_be_the_truth(ladder, squar
     dataset = labelled(ladder, square, label, join, rng, 20)
     model = GaussianProcess().fit(ladder, dataset, seed=0)
     found = model.hyperparameters()["y"]
-    assert found["fidelity_correlation"][0][1] > 0.9
+    assert found["fidelity_correlation"][0][1] > 0.95
     assert set(found["levels"]) == {"cheap", "truth"}
     new = square.sample(50, rng)
     truth = np.array([bowl(c.data) for c in new])
     error = model.predict(at(ladder, new)).mean[:, 0] - truth
-    assert np.sqrt(np.mean(error**2)) < 0.3 * np.std(truth)
+    assert np.sqrt(np.mean(error**2)) < 0.25 * np.std(truth)
 
 
 def test_labels_of_every_level_are_predicted_as_they_came_even_through_a_logarithm(
