@@ -46,7 +46,7 @@ class PySCFOracle:
 
     name: str = "pyscf"
     deterministic: bool = True
-    cache_version: str = "3"
+    cache_version: str = "4"
     _methods: ClassVar[Sequence[str] | None] = None
 
     def __init__(

@@ -21,6 +21,12 @@ from theoros.oracles.chemistry.names import has_exact_exchange
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
+#: Hartree by which a converged energy must lie above that of another cycle to be called another state's: a coarse grid
+#: splits by a tenth of it what symmetry makes equal.
+EXCITED = 1e-3
+#: How often second-order steps go on from a saddle point.
+DESCENTS = 5
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -140,32 +146,55 @@ def filled(like: Any, alpha: int, beta: int) -> NDArray[np.float64]:
     return np.stack([c[:, :n] @ c[:, :n].T for c, n in zip(orbitals, (alpha, beta), strict=True)])
 
 
+class _Watch:
+    """Sees every cycle of an SCF: how much the energy changed last, and the lowest determinant there was."""
+
+    def __init__(self) -> None:
+        self.change = self.energy = float("nan")
+        self.orbitals: tuple[Any, Any] | None = None
+
+    def __call__(self, cycle: dict[str, Any]) -> None:
+        """PySCF's callback, given the local variables of its loop."""
+        energy = float(cycle.get("e_tot", np.nan))
+        self.change = energy - float(cycle.get("last_hf_e", np.nan))
+        if np.isfinite(energy) and not energy >= self.energy:
+            self.energy, self.orbitals = energy, (cycle["mo_coeff"], cycle["mo_occ"])
+
+    def beats(self, mf: Any) -> bool:
+        """Whether a determinant lies below what `mf` converged to, which is then an excited state or a saddle point."""
+        return bool(self.energy < float(mf.e_tot) - EXCITED)
+
+
 def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -> Any:
     """Converge `mf`, in up to three tries: as it is, from the density matrix `start` if there is one; damped, with a
-    level shift; by second-order (Newton) steps.
+    level shift; by second-order (Newton) steps from the lowest determinant seen, down every instability.
 
-    A mean field on a GPU takes its first try there and comes back to the CPU, where everything else is done. Returns
-    the converged mean field. Raises NotConverged with the cycles and the last change in energy.
-    The second-order solver is Sun's co-iterative augmented Hessian, arXiv:1610.08423.
+    The energy is variational: each cycle's is an upper bound of the ground state's, so that a try which converges above
+    the lowest of all cycles has found another state and doesn't count. A mean field on a GPU takes its first try there
+    and comes back to the CPU, where everything else is done. Returns the converged mean field. Raises NotConverged with
+    the cycles and what the last try came to. The second-order solver is Sun's co-iterative augmented Hessian,
+    arXiv:1610.08423; instabilities are those of Seeger and Pople, doi:10.1063/1.434318.
     """
-    cycles, last, on_gpu = 0, [float("nan")], machine.gpu
-
-    def record(env: dict[str, Any]) -> None:
-        last[0] = float(env.get("e_tot", np.nan)) - float(env.get("last_hf_e", np.nan))
-
-    for attempt in (partial(_plain, start=start), _damped, _second_order):
-        mf.callback = record
+    cycles, watch, on_gpu = 0, _Watch(), machine.gpu
+    for attempt in (partial(_plain, start=start), _damped, partial(_second_order, watch=watch)):
+        mf.callback = watch
         with contextlib.suppress(np.linalg.LinAlgError):  # a wild cycle's matrix: the next try may do better
             attempt(mf)
         if on_gpu:
             mf, on_gpu = mf.to_cpu(), False
+            watch.orbitals = None  # they are the GPU's arrays
         cycles += int(getattr(mf, "cycles", 0) or 0)
-        if mf.converged:
+        if mf.converged and not watch.beats(mf):
             mf.theoros_cycles = cycles
             return mf
+    end = (
+        f"it ended {float(mf.e_tot) - watch.energy:.1e} hartree above a state that it had seen"
+        if mf.converged
+        else f"the energy still changed by {watch.change:.1e} hartree"
+    )
     raise NotConverged(
-        f"the SCF did not converge in {cycles} cycles, damping, level shift and second-order steps included; "
-        f"the energy still changed by {last[0]:.1e} hartree. Raise max_cycle, or choose another method or basis"
+        f"the SCF did not converge in {cycles} cycles, damping, level shift and second-order steps "
+        f"included; {end}. Raise max_cycle, or choose another method or basis"
     )
 
 
@@ -178,10 +207,17 @@ def _damped(mf: Any) -> None:
         mf.kernel()  # from a fresh guess: the first try's end is often a wrong state
 
 
-def _second_order(mf: Any) -> None:
+def _second_order(mf: Any, watch: _Watch) -> None:
     newton = mf.newton()
-    newton.callback = mf.callback
-    newton.kernel(mf.mo_coeff, mf.mo_occ)
+    newton.callback = watch
+    newton.kernel(*(watch.orbitals or (mf.mo_coeff, mf.mo_occ)))
+    for _ in range(DESCENTS):
+        if not newton.converged:
+            break
+        orbitals, _, stable, _ = newton.stability(return_status=True)
+        if stable:
+            break
+        newton.kernel(orbitals, newton.mo_occ)
     for name in ("converged", "e_tot", "mo_coeff", "mo_occ", "mo_energy", "cycles"):
         setattr(mf, name, getattr(newton, name))
 

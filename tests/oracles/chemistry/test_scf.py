@@ -3,9 +3,11 @@
 import dataclasses
 import sys
 import types
+from functools import partial
 
 import numpy as np
 import pytest
+from pyscf.scf import addons
 
 from theoros.oracles.chemistry import scf
 from theoros.oracles.chemistry.geometry import System
@@ -38,7 +40,35 @@ def test_later_tries_rescue_what_the_plain_scf_does_not_converge(level, method):
     assert rescued.theoros_cycles > theory.max_cycle
 
 
-@pytest.mark.parametrize("attempt", ["_damped", "_second_order"])
+# Far apart the atoms hardly feel each other. States that are hartrees above the ground state converge there too.
+@pytest.mark.parametrize("method", ["lda,vwn", "pbe", "b3lyp"])
+def test_what_is_rescued_is_no_excited_state(level, method):
+    theory = level(method, "sto-3g", grid_level=0, max_cycle=50, conv_tol=1e-8)
+    energies = [solve(mean_field(pair("N", "O", r, 1), theory, Machine()), Machine()).e_tot for r in (2.6, 2.8, 3.0)]
+    assert max(energies) - min(energies) < 0.3
+
+
+def test_a_try_that_converges_to_an_excited_state_does_not_count(level, water, monkeypatch):
+    ground = solve(mean_field(water, level("hf", "sto-3g"), Machine()), Machine())
+    ended = []
+
+    def excites(mf, start):
+        mf.kernel()
+        occupations = np.roll(mf.mo_occ, 1)  # the lowest orbital is empty, and the lowest empty one is filled
+        addons.mom_occ_(mf, mf.mo_coeff, occupations)
+        mf.kernel(mf.make_rdm1(mf.mo_coeff, occupations))
+        del mf.get_occ
+        ended.append((mf.converged, mf.e_tot))
+
+    monkeypatch.setattr(scf, "_plain", excites)
+    found = solve(mean_field(water, level("hf", "sto-3g"), Machine()), Machine())
+    ((converged, excited),) = ended
+    assert converged
+    assert excited > ground.e_tot + 10
+    assert found.e_tot == pytest.approx(ground.e_tot, abs=1e-8)
+
+
+@pytest.mark.parametrize("attempt", [scf._damped, partial(scf._second_order, watch=scf._Watch())])
 def test_each_way_to_converge_finds_the_same_energy(level, water, attempt):
     theory = level("hf", "sto-3g")
     plain = solve(mean_field(water, theory, Machine()), Machine())
@@ -46,7 +76,7 @@ def test_each_way_to_converge_finds_the_same_energy(level, water, attempt):
     start.callback = None
     start.kernel()
     start.max_cycle = 50
-    getattr(scf, attempt)(start)
+    attempt(start)
     assert start.converged
     assert start.e_tot == pytest.approx(plain.e_tot, abs=1e-8)
 
