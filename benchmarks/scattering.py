@@ -52,7 +52,13 @@ BUDGETS = (64, 128, 256, 512, 1024)
 #: An active design asks in batches, each this part of the next number, of the best in a fresh pool of so many.
 BATCHES, POOL = 6, 512
 #: What active choice goes by.
-ACQUISITION = {"cvae": "distribution_distance", "conditional_flow": "distribution_distance", "gp": "loo_variance"}
+ACQUISITION = {
+    "cvae": "distribution_distance",
+    "conditional_flow": "distribution_distance",
+    "flow_matching": "distribution_distance",
+    "cgan": "distribution_distance",
+    "gp": "loo_variance",
+}
 #: What is to be reached, and how good is good enough.
 GOALS = (("crps_ratio", 1.2), ("direction", 0.1), ("direction", 0.05))
 PACKAGES = ("torch", "numba", "scipy", "zuko")
