@@ -5,24 +5,27 @@
     python -m benchmarks.scattering --speed
 
 The oracle is ``scattering``: a proton of 1.44 to 144 eV with an impact parameter within 3 angstrom meets one repulsive
-charge, or three attractive ones, and is seen with a noise of 5 angstrom on a rim at 100 and of 5 fs. A twin learns x, y
-and the delay. Designs: events drawn at random, a Sobol sequence, a grid, and active choice from a pool of 512 Sobol
-points by `theoros.models.decide`, as campaigns choose, started with 64 Sobol events and in three batches for every
-doubling. One row a design, seed and number of events.
+charge, or three attractive ones, and is seen with a noise of 5 angstrom on a rim at 100 and of 5 fs. In the case
+``charge and screening`` the one charge, from -1 to 1, and the inverse length of its Yukawa screening, up to 1 /
+angstrom, are conditions of the twin beside energy and impact parameter. A twin learns x, y and the delay. Designs:
+events drawn at random, a Sobol sequence, a grid, and active choice from a pool of 512 Sobol points by
+`theoros.models.decide`, as campaigns choose, started with 64 Sobol events and in three batches for every doubling. One
+row a design, seed and number of events.
 
 `crps_ratio` is the mean CRPS over the least that this noise allows, `coverage_90` the share in central 90 % intervals,
-`bins_90` that in every bin of energy, then of impact parameter (each for x, y and delay), and `worst_90` how far it is
-off in the worst of them, `noise_*` the twin's noise over the detector's, `direction` the root mean square error of the
-mean direction (rad), `back_*` the same where particles go back, `collapse` the spread of directions at equal E b over
-the noise, and `above_flag` the model's uncertainty above the largest energy over that just below it. The report adds
-how far the coverage is off in the worst bin when seeds are averaged, and how many events reach a ratio of 1.2 and
-errors of 0.1 and 0.05 rad, interpolated in the logarithm; a seed that does not get there counts as twice the largest
-number.
+`bins_90` that in every bin of energy, then of impact parameter, and of charge and screening where they are conditions
+(each for x, y and delay), and `worst_90` how far it is off in the worst of them, `noise_*` the twin's noise over the
+detector's, `direction` the root mean square error of the mean direction (rad), `back_*` the same where particles go
+back, `collapse` the spread of directions at equal E b over the noise, and `above_flag` the model's uncertainty above
+the largest energy over that just below it. The report adds how far the coverage is off in the worst bin when seeds are
+averaged, and how many events reach a ratio of 1.2 and errors of 0.1 and 0.05 rad, interpolated in the logarithm; a seed
+that does not get there counts as twice the largest number.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,17 +76,18 @@ def exam_of(case: str) -> Exam:
 
 
 def candidates_of(oracle: ScatteringOracle, design: str, n: int, seed: int) -> list[Candidate]:
-    """The `n` events of a design that is chosen beforehand; a grid's cells are square in number, and are cut to `n`."""
+    """The `n` events of a design that is chosen beforehand; a grid's cells, as many a condition, are cut to `n`."""
     if design == "random":
         return oracle.space.sample(n, np.random.default_rng(derived_seed(seed, "random")))
     if design == "sobol":
-        data = measures.default_candidates(n, derived_seed(seed, "sobol"))
+        data = measures.default_candidates(oracle, n, derived_seed(seed, "sobol"))
     else:
-        side, rng = math.ceil(math.sqrt(n)), np.random.default_rng(derived_seed(seed, "grid"))
-        offset = rng.random(2)  # a grid's place is all that a seed can change of it
-        places = [((i + offset[0]) / side, (j + offset[1]) / side) for i in range(side) for j in range(side)]
-        kept = [places[k] for k in rng.permutation(side * side)[:n]]
-        data = [{"energy": 1.44 * 100**u, "impact_parameter": 6 * v - 3} for u, v in kept]
+        d, rng = len(oracle.space.parameters), np.random.default_rng(derived_seed(seed, "grid"))
+        side = math.ceil(n ** (1 / d) - 1e-9)
+        offset = rng.random(d)  # a grid's place is all that a seed can change of it
+        cells = np.array(list(itertools.product(range(side), repeat=d)))
+        shot = measures.placed((cells[rng.permutation(len(cells))[:n]] + offset) / side)
+        data = measures.data_of(oracle.space, shot)
     return [oracle.space.candidate(item) for item in data]
 
 
@@ -105,7 +109,8 @@ def chosen(
 ) -> list[Candidate]:
     """The next `n` events of an active design."""
     problem, acquisition = problem_of(oracle), registry.acquisition(ACQUISITION[twin])
-    pool = [oracle.space.candidate(item) for item in measures.default_candidates(POOL, derived_seed(seed, "pool"))]
+    fresh = measures.default_candidates(oracle, POOL, derived_seed(seed, "pool"))
+    pool = [oracle.space.candidate(item) for item in fresh]
     seen = {(point.candidate.hash, "full") for point in data.points}
     proposals = [Proposal(candidate, "sobol") for candidate in pool if (candidate.hash, "full") not in seen]
     found = decide.select(problem, proposals, data, model, acquisition, (), seen, n, derived_seed(seed, "pick"))

@@ -22,7 +22,7 @@ from theoros.models.twins.contract import FittedTwin
 from theoros.models.twins.scoring import crps, gaussian_crps, pooled
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage, coverage_by_bin, pit
 from theoros.models.twins.scoring_process import noise_ratio
-from theoros.oracles.physics.scattering import ScatteringOracle
+from theoros.oracles.physics.scattering import ScatteringOracle, default_space
 from theoros.oracles.physics.scattering_events import free_time
 from theoros.oracles.physics.scattering_motion import fly
 from theoros.oracles.physics.scattering_setup import TIME_UNIT, Events, events
@@ -38,6 +38,9 @@ TESTS, REPEATS, DRAWS = 2048, 4, 256
 #: Bins in which intervals have to be honest: of the energy's logarithm, and of the impact parameter's size.
 ENERGY_EDGES = np.log10(1.44) + np.array([0.0, 2 / 3, 4 / 3, 2.0])
 IMPACT_EDGES = np.array([0.0, 0.3, 1.0, 2.0, 3.0])
+#: The same where they are conditions: of the charge (attraction, little of either, repulsion) and of the screening.
+CHARGE_EDGES = np.array([-1.0, -1 / 3, 1 / 3, 1.0])
+SCREENING_EDGES = np.array([0.0, 1 / 3, 2 / 3, 1.0])
 #: What goes back: the polar angle in degrees.
 BACK = 150.0
 
@@ -47,10 +50,15 @@ def _triangle(size: float) -> list[list[float]]:
     return [[size * math.cos(a), size * math.sin(a), 1 / 3] for a in np.radians([90, 210, 330])]
 
 
-#: The experiments: one repulsive centre, and three attractive ones, which no formula knows and which are chaotic.
+#: Four conditions. A Yukawa potential bends in an orbit only below 0.038 times its strength over its length, which at a
+#: charge of -1 and a screening of 1 / angstrom is 0.55 eV: no particle is caught.
+FOUR = Parameters(**default_space().parameters, charge=Real(-1.0, 1.0), screening=Real(0.0, 1.0, unit="1/angstrom"))
+#: The experiments: one repulsive centre; three attractive ones, which no formula knows and which are chaotic; and one
+#: whose charge, of either sign, and Yukawa screening are conditions too.
 CASES: Mapping[str, Mapping[str, Any]] = {
     "coulomb": {"charge": 1.0},
     "three centres": {"charge": -1.0, "centres": _triangle(1.5)},
+    "charge and screening": {"space": FOUR},
 }
 
 
@@ -66,17 +74,29 @@ def problem_of(oracle: ScatteringOracle) -> Problem:
     return Problem("learn", oracle.space, OUTPUTS, objectives, ("full",), (1.0,), deterministic=False)
 
 
-def spread_events(n: int, seed: int, low: float = 1.44, high: float = 144.0, charge: float = 1.0) -> Events:
-    """A Sobol sequence over energies (logarithmic) and impact parameters."""
-    u = unit_quasirandom(n, 2, seed)
-    return events(low * (high / low) ** u[:, 0], 6 * u[:, 1] - 3, charge)
+def placed(u: Array, low: float = 1.44, high: float = 144.0, charge: float = 1.0) -> Events:
+    """Places ``n x d`` of a unit cube as events: by the energy's logarithm, the impact parameter and, with d of 4, the
+    charge and the screening; with d of 2 the charge is `charge` and there is no screening.
+    """
+    more = (charge,) if u.shape[1] == 2 else (2 * u[:, 2] - 1, u[:, 3])
+    return events(low * (high / low) ** u[:, 0], 6 * u[:, 1] - 3, *more)
 
 
-def points_of(shot: Events) -> list[Point]:
-    """Events as points of the problem, those beyond the space's energies too."""
-    space = Parameters(energy=Real(1e-3, 1e6, log=True, unit="eV"), impact_parameter=Real(-3, 3, unit="angstrom"))
-    rows = zip(shot.energy.tolist(), shot.impact_parameter.tolist(), strict=True)
-    return [Point(space.candidate({"energy": e, "impact_parameter": b}), "full") for e, b in rows]
+def spread_events(oracle: ScatteringOracle, n: int, seed: int, low: float = 1.44, high: float = 144.0) -> Events:
+    """A Sobol sequence over energies (logarithmic) and the other conditions of the oracle's space."""
+    return placed(unit_quasirandom(n, len(oracle.space.parameters), seed), low, high, oracle.options.charge)
+
+
+def data_of(space: Parameters, shot: Events) -> list[dict[str, float]]:
+    """Events as candidates' data: what the space asks for."""
+    columns = {name: getattr(shot, name).tolist() for name in space.parameters}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def points_of(space: Parameters, shot: Events) -> list[Point]:
+    """Events as points of a problem in `space`, those beyond its energies too."""
+    wide = Parameters(**space.parameters | {"energy": Real(1e-3, 1e6, log=True, unit="eV")})
+    return [Point(wide.candidate(data), "full") for data in data_of(space, shot)]
 
 
 def truth_of(oracle: ScatteringOracle, shot: Events) -> Array:
@@ -101,7 +121,7 @@ class Exam:
         known = np.isfinite(truth).all(axis=1)
         shot, truth = Events(*(column[known] for column in shot)), truth[known]
         noise = np.random.default_rng(seed).standard_normal((REPEATS, *truth.shape)) * NOISE
-        return cls(shot, points_of(shot), truth, truth + noise)
+        return cls(shot, points_of(oracle.space, shot), truth, truth + noise)
 
     @property
     def polar(self) -> Array:
@@ -160,10 +180,12 @@ def directions(samples: Array, exam: Exam) -> Array:
 
 
 def coverage_in_bins(pits: Array, exam: Exam) -> Array:
-    """The coverage of central intervals in every bin of energy, then of impact parameter, each for x, y and delay:
-    ``bins x levels``.
+    """The coverage of central intervals in every bin of energy, then of impact parameter and, where they are
+    conditions, of charge and screening, each for x, y and delay: ``bins x levels``.
     """
-    inputs = ((np.log10(exam.shot.energy), ENERGY_EDGES), (np.abs(exam.shot.impact_parameter), IMPACT_EDGES))
+    inputs = [(np.log10(exam.shot.energy), ENERGY_EDGES), (np.abs(exam.shot.impact_parameter), IMPACT_EDGES)]
+    if np.ptp(exam.shot.screening) > 0:
+        inputs += [(exam.shot.charge, CHARGE_EDGES), (exam.shot.screening, SCREENING_EDGES)]
     found = []
     for values, edges in inputs:
         repeated = np.clip(np.tile(values, len(pits)), edges[0], edges[-1])
@@ -203,7 +225,7 @@ def beyond(model: FittedSurrogate, oracle: ScatteringOracle, seed: int) -> dict[
     for name, outside, inside in (("above", (144.0, 288.0), (101.8, 144.0)), ("below", (0.72, 1.44), (1.44, 2.04))):
         stds = []
         for low, high in (outside, inside):
-            exam = Exam.of(oracle, spread_events(256, 5, low, high, oracle.options.charge))
+            exam = Exam.of(oracle, spread_events(oracle, 256, 5, low, high))
             prediction = model.predict(exam.points)
             columns = [prediction.outputs.index(output) for output in OUTPUTS]
             stds.append(math.sqrt(((prediction.std[:, columns] / NOISE) ** 2).mean()))
@@ -217,11 +239,9 @@ def beyond(model: FittedSurrogate, oracle: ScatteringOracle, seed: int) -> dict[
 
 def test_events(case: str) -> Events:
     """The test events of a case."""
-    return spread_events(TESTS, 424_243, charge=float(CASES[case]["charge"]))
+    return spread_events(oracle_of(case, 0), TESTS, 424_243)
 
 
-def default_candidates(n: int, seed: int) -> list[dict[str, float]]:
+def default_candidates(oracle: ScatteringOracle, n: int, seed: int) -> list[dict[str, float]]:
     """A Sobol sequence of candidates' data."""
-    shot = spread_events(n, seed)
-    rows = zip(shot.energy.tolist(), shot.impact_parameter.tolist(), strict=True)
-    return [{"energy": e, "impact_parameter": b} for e, b in rows]
+    return data_of(oracle.space, spread_events(oracle, n, seed))
