@@ -3,6 +3,7 @@
     python -m benchmarks.scattering --seeds 10
     python -m benchmarks.scattering --seeds 3 --cases "three centres" --twins gp
     python -m benchmarks.scattering --speed
+    python -m benchmarks.scattering --events --seeds 5 --twins cvae cgan
 
 The oracle is ``scattering``: a proton of 1.44 to 144 eV with an impact parameter within 3 angstrom meets one repulsive
 charge, or three attractive ones, and is seen with a noise of 5 angstrom on a rim at 100 and of 5 fs. In the case
@@ -19,7 +20,8 @@ detector's, `direction` the root mean square error of the mean direction (rad), 
 back, `collapse` the spread of directions at equal E b over the noise, and `above_flag` the model's uncertainty above
 the largest energy over that just below it. The report adds how far the coverage is off in the worst bin when seeds are
 averaged, and how many events reach a ratio of 1.2 and errors of 0.1 and 0.05 rad, interpolated in the logarithm; a seed
-that does not get there counts as twice the largest number.
+that does not get there counts as twice the largest number. With ``--events`` drawn events as a whole are held against
+simulated ones: `benchmarks.scattering_events`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import numpy as np
 import torch
 from scipy.stats import bootstrap
 
+from benchmarks import scattering_events as whole
 from benchmarks import scattering_scores as measures
 from benchmarks.scattering_scores import CASES, OUTPUTS, Exam, oracle_of, problem_of
 from benchmarks.surroundings import apart
@@ -202,6 +205,17 @@ def speed(case: str, twin: str) -> None:
         )
 
 
+def look_of_events(twin: str, seed: int, budgets: Sequence[int]) -> None:
+    """What a twin draws after learning from so many Sobol events of the case coulomb: a row for each number."""
+    torch.set_num_threads(1)
+    oracle = oracle_of(whole.CASE, seed)
+    for n in budgets:
+        if not whole.TABLE.has(twin=twin, events=n, seed=seed):
+            data = asked(oracle, candidates_of(oracle, "sobol", n, seed))
+            model = registry.surrogate(twin).fit(problem_of(oracle), data, seed=derived_seed(seed, "fit", n))
+            whole.TABLE.append(PACKAGES, twin=twin, events=n, seed=seed, **whole.figures(model, oracle, seed))
+
+
 def needed(rows: Sequence[Mapping[str, str]], measured: str, goal: float) -> float:
     """How many events of one design and seed bring `measured` to `goal` for good; infinite when none do."""
     curve = sorted((int(r["events"]), float(r[measured])) for r in rows)
@@ -270,7 +284,16 @@ def main() -> None:
     parser.add_argument("--designs", nargs="+", choices=DESIGNS, default=list(DESIGNS))
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--speed", action="store_true", help="measure the speed of the twins, and no more")
+    parser.add_argument("--events", action="store_true", help="look at the twins' drawn events, and no more")
     chosen_options = parser.parse_known_args()[0]
+    if chosen_options.events:
+        budgets = tuple(n for n in whole.BUDGETS if n in chosen_options.budgets)
+        for twin in chosen_options.twins:
+            for seed in range(chosen_options.seeds):
+                if not all(whole.TABLE.has(twin=twin, events=n, seed=seed) for n in budgets):
+                    apart(look_of_events, twin, seed, budgets)
+            whole.report(twin)
+        return
     for case in chosen_options.cases:
         for twin in chosen_options.twins:
             if chosen_options.speed:
