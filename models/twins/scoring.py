@@ -32,11 +32,19 @@ def crps(draws: ArrayLike, observed: ArrayLike) -> Array:
     shapes that don't fit.
     """
     drawn, seen = _checked(draws, observed)
+    return np.asarray(np.abs(drawn - seen).mean(0) - own_crps(drawn), dtype=np.float64)
+
+
+def own_crps(draws: ArrayLike) -> Array:
+    """The CRPS that the process expects of itself that made `draws` (``S x ...``, two or more): ``E|X - X'| / 2``.
+
+    Nothing can expect less of answers that scatter so. Without bias, as `crps` is; shape ``...``.
+    """
+    drawn = np.sort(np.asarray(draws, dtype=np.float64), axis=0)
     n = len(drawn)
     # Sorted, a value takes part in sum_ij |x_i - x_j| with a weight that only its rank decides.
     weights = (2 * np.arange(1, n + 1) - n - 1) / (n * (n - 1))
-    between = np.tensordot(weights, np.sort(drawn, axis=0), axes=1)
-    return np.asarray(np.abs(drawn - seen).mean(0) - between, dtype=np.float64)
+    return np.asarray(np.tensordot(weights, drawn, axes=1), dtype=np.float64)
 
 
 def gaussian_crps(mean: ArrayLike, std: ArrayLike, observed: ArrayLike) -> Array:

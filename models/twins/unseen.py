@@ -36,8 +36,9 @@ class Score(NamedTuple):
 class Unseen:
     """Scores of draws for the labels of some evaluations, whose numbers are `labels` (p).
 
-    For each of `outputs` (m) its `crps` in the output's unit and its `pit`, p each; `energy_score` (p) is of all
-    outputs together, in units of their labels' deviations. `draw` is one answer that the twin drew of each label, and
+    For each of `outputs` (m) its `crps` in the output's unit and its `pit`, p each, and the CRPS `believed` to be the
+    process's own: that of a process that scatters as the twin's members do. `energy_score` (p) is of all outputs
+    together, in units of their labels' deviations. `draw` is one answer that the twin drew of each label, and
     `mean` and `std` are those of the other draws, m times p in the outputs' units. NaN where a label lacks the output,
     and where a record is older than the field. `seconds` of wall time are what one of the draws took.
     """
@@ -50,6 +51,7 @@ class Unseen:
     draw: Columns
     mean: Columns
     std: Columns
+    believed: Columns
     seconds: float = field(default=math.nan, compare=False)
 
     @classmethod
@@ -71,7 +73,7 @@ class Unseen:
         drawn = [output for output in twin.outputs if output in outputs] if twin is not None and rows else []
         if twin is None or not drawn:
             return None
-        from theoros.models.twins.scoring import DRAWS, crps, energy_score, pooled
+        from theoros.models.twins.scoring import DRAWS, crps, energy_score, own_crps, pooled
         from theoros.models.twins.scoring_calibration import pit
 
         columns = [dataset.outputs.index(output) for output in drawn]
@@ -82,7 +84,8 @@ class Unseen:
         started = time.perf_counter()
         samples = twin.sample([dataset.points[row] for row in rows], each, seed=seed)
         seconds = (time.perf_counter() - started) / (twin.members * each * len(rows))
-        draws = pooled(samples)[..., [twin.outputs.index(output) for output in drawn]]
+        samples = samples[..., [twin.outputs.index(output) for output in drawn]]
+        draws = pooled(samples)
         energy = energy_score(draws, observed, np.where(spread > 0, spread, 1.0))
         one, others = _one_apart(draws, seed)
         return cls(
@@ -94,6 +97,7 @@ class Unseen:
             _columns(one),
             _columns(others.mean(0)),
             _columns(others.std(0, ddof=1)),
+            _columns(np.mean([own_crps(own) for own in samples], axis=0)),
             seconds,
         )
 
@@ -135,7 +139,7 @@ class Unseen:
 
 
 #: The fields of `Unseen` that have a number for each output and label.
-_COLUMNS = ("crps", "pit", "draw", "mean", "std")
+_COLUMNS = ("crps", "pit", "draw", "mean", "std", "believed")
 
 
 def as_twin(model: FittedSurrogate) -> FittedTwin | None:

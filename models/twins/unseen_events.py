@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 
 from theoros.models.data import Array
 from theoros.models.encoders import encoder_for
+from theoros.models.twins.scoring import ratio
 from theoros.models.twins.scoring_calibration import LEVELS, central_coverage
 from theoros.models.twins.scoring_two_samples import TwoSample, gaussian_kernel, in_common_units
 from theoros.models.twins.unseen import Score, Unseen, together
@@ -35,7 +36,7 @@ class Events:
 
     `conditions` are ``n x d``, between 0 and 1, and without columns where candidates are no parameters. `observed` and
     `drawn` (``n x m``) are in deviations from the mean of the twin's other draws, so that outcomes of different places
-    compare; NaN where a label lacks an output. `pit` is ``n x m``.
+    compare; NaN where a label lacks an output. `pit`, `crps` and `believed` are those of `Unseen`, ``n x m``.
     """
 
     outputs: tuple[str, ...]
@@ -43,30 +44,37 @@ class Events:
     observed: Array
     drawn: Array
     pit: Array
+    crps: Array
+    believed: Array
 
     @classmethod
     def of(cls, unseen: Unseen, space: Space, candidates: Sequence[Candidate], values: Array) -> Events:
         """Of the labels `values` (``p x m``) of `candidates` (p), in the order of `unseen`."""
         named = isinstance(space, Parameters)
         conditions = encoder_for(space).encode(candidates).numpy() if named else np.empty((len(candidates), 0))
-        mean, std, draw, pit = (np.array(own).T for own in (unseen.mean, unseen.std, unseen.draw, unseen.pit))
+        kept = (unseen.mean, unseen.std, unseen.draw, unseen.pit, unseen.crps, unseen.believed)
+        mean, std, draw, pit, crps, believed = (np.array(own).T for own in kept)
         unit = np.where(std > 0, std, 1.0)
         observed, drawn = (np.clip((own - mean) / unit, -FARTHEST, FARTHEST) for own in (values, draw))
-        return cls(unseen.outputs, np.asarray(conditions, dtype=np.float64), observed, drawn, pit)
+        return cls(unseen.outputs, np.asarray(conditions, dtype=np.float64), observed, drawn, pit, crps, believed)
 
     def after(self, earlier: Events | None) -> Events:
         """The latest `WINDOW` of `earlier` events and these; these alone where those are of other outputs."""
         if earlier is None or earlier.outputs != self.outputs:
             return self
-        pairs = ((getattr(earlier, name), getattr(self, name)) for name in ("conditions", "observed", "drawn", "pit"))
+        pairs = ((getattr(earlier, name), getattr(self, name)) for name in _ARRAYS)
         return Events(self.outputs, *(np.concatenate(pair)[-WINDOW:] for pair in pairs))
 
     def scores(self, seed: int) -> list[Score]:
         """``draws_coverage_50``, ``_90`` and ``_95`` of each output: the share of labels in the central intervals of
-        what was drawn; and of all outputs together, from `LEAST` labels on, ``mmd`` and ``c2st`` with ``mmd_p`` and
-        ``c2st_p``.
+        what was drawn; and ``crps_ratio_believed``, the CRPS over the
+        process's own, if that scatters as the twin believes. Of all outputs together, from `LEAST` labels on, ``mmd``
+        and ``c2st`` with ``mmd_p`` and ``c2st_p``.
         """
         found = []
+        relative, both = ratio(self.crps, self.believed), np.isfinite(self.crps) & np.isfinite(self.believed)
+        for output, value, n in zip(self.outputs, relative.tolist(), both.sum(0).tolist(), strict=True):
+            found.append(Score(output, "crps_ratio_believed", value, n))
         for output, pits in zip(self.outputs, self.pit.T, strict=True):
             n = int(np.isfinite(pits).sum())
             for level in LEVELS if n else ():
@@ -85,6 +93,10 @@ class Events:
                     Score(together(self.outputs), f"{metric}_p", p, n),
                 ]
         return found
+
+
+#: The fields of `Events` that have a row for each pair.
+_ARRAYS = ("conditions", "observed", "drawn", "pit", "crps", "believed")
 
 
 def paired_discrepancy(first: Array, second: Array, rng: np.random.Generator) -> TwoSample:

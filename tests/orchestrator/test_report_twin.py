@@ -48,7 +48,7 @@ def unseen(outputs, numbers, observed) -> Unseen:
     draws[-1] = np.nan
     rows = [tuple(map(tuple, own.T)) for own in (draws, observed, np.full_like(observed, 0.5))]
     same = tuple((0.5,) * len(numbers) for _ in outputs)
-    return Unseen(tuple(numbers), outputs, same, same, (0.1,) * len(numbers), *rows)
+    return Unseen(tuple(numbers), outputs, same, same, (0.1,) * len(numbers), *rows, same)
 
 
 def write(store: Store, name: str, outputs, *, films=None, made=None) -> None:

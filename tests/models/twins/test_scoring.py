@@ -10,7 +10,7 @@ from scipy.stats import energy_distance, norm
 
 from tests.models.exact_twin import ExactTwin
 from theoros.models.data import Point
-from theoros.models.twins.scoring import crps, energy_score, examine, gaussian_crps, pooled, ratio
+from theoros.models.twins.scoring import crps, energy_score, examine, gaussian_crps, own_crps, pooled, ratio
 from theoros.models.twins.scoring_calibration import (
     central_coverage,
     coverage_by_bin,
@@ -235,3 +235,10 @@ def test_members_that_disagree_are_less_sure_and_score_worse(square, rng):
     assert np.isnan(found.crps_ratio).all()
     assert found.crps.mean() > 2 * 0.2 / math.sqrt(math.pi)
     assert pooled(np.zeros((2, 3, 4, 5))).shape == (6, 4, 5)
+
+
+def test_a_normal_process_expects_its_deviation_over_the_root_of_pi_of_itself():
+    draws = np.random.default_rng(0).normal(3.0, [[1.0, 2.0]], size=(4000, 1, 2))
+    assert own_crps(draws)[0] == pytest.approx(np.array([1.0, 2.0]) / math.sqrt(math.pi), rel=0.03)
+    few = np.random.default_rng(1).normal(size=(2, 100_000))
+    assert own_crps(few).mean() == pytest.approx(1 / math.sqrt(math.pi), rel=0.02), "without bias"

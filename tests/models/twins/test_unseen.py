@@ -42,6 +42,7 @@ def test_one_draw_stands_beside_the_mean_and_deviation_of_the_others(labels):
     truth = labels.values.T
     assert np.allclose(found.mean, truth, atol=4 * 0.2 / math.sqrt(255))
     assert np.allclose(found.std, 0.2, rtol=0.25)
+    assert np.mean(found.believed) == pytest.approx(0.2 / math.sqrt(math.pi), rel=0.05)
     standard = (np.array(found.draw) - found.mean) / found.std
     assert abs(standard.mean()) < 0.5
     assert 0.8 < standard.std() < 1.2
@@ -87,6 +88,7 @@ def test_records_that_know_no_draws_are_read():
     assert read.pit[0][0] == 0.125
     assert np.isnan(read.draw).all()
     assert np.shape(read.mean) == (1, 2)
+    assert np.isnan(read.believed).all()
 
 
 def test_a_single_output_has_no_energy_score_of_its_own(labels):
@@ -158,5 +160,5 @@ def test_after_a_resume_events_are_as_they_were_recorded(trained, learn, labels)
     plan = ModelPlan(learn, "exact_twin", "std", ("random",), "sobol")
     drawn = [json.loads(json.dumps(report.hyperparameters[DRAWN]))]
     resumed, _ = train(plan, labels, range(1, 31), seed=0, previous=None, drawn=drawn)
-    for name in ("conditions", "observed", "drawn", "pit"):
+    for name in ("conditions", "observed", "drawn", "pit", "crps", "believed"):
         assert np.array_equal(getattr(resumed.events, name), getattr(after.events, name))

@@ -75,6 +75,17 @@ def test_shares_inside_central_intervals_are_those_of_all_labels(square, label_o
     assert told(events(square, label_of, ExactTwin((0.0, 0.0), 0.02)))["z", "draws_coverage_90"].value < 0.6
 
 
+def test_the_crps_is_beside_that_of_a_process_that_scatters_as_members_do(square, label_of):
+    right, apart, sure = (
+        told(events(square, label_of, ExactTwin(offsets, noise)))["y", "crps_ratio_believed"]
+        for offsets, noise in (((0.0, 0.0), 0.1), ((-0.3, 0.3), 0.1), ((0.0, 0.0), 0.02))
+    )
+    assert right.n == 60
+    assert right.value == pytest.approx(1, abs=0.25)
+    assert apart.value > 1.5, "what members do not agree on is no noise"
+    assert sure.value > 2.5, "a twin that believes in little noise expects a small CRPS"
+
+
 def test_too_few_events_are_not_compared_and_a_lacking_output_does_not_count(square, label_of):
     found = events(square, label_of, ExactTwin((0.0, 0.0), 0.1), n=LEAST)
     assert ("y, z", "mmd") in told(found)
@@ -91,7 +102,8 @@ def test_the_latest_events_are_kept_and_those_of_other_outputs_let_go(square, la
     assert len(both.observed) == len(both.conditions) == len(both.pit) == WINDOW
     assert np.array_equal(both.drawn[-30:], late.drawn)
     assert np.array_equal(both.observed[:-30], early.observed[20:])
-    other = Events(("y",), early.conditions, early.observed[:, :1], early.drawn[:, :1], early.pit[:, :1])
+    arrays = (early.observed, early.drawn, early.pit, early.crps, early.believed)
+    other = Events(("y",), early.conditions, *(own[:, :1] for own in arrays))
     assert late.after(other) is late.after(None) is late
 
 
@@ -106,7 +118,7 @@ def test_outcomes_are_in_deviations_of_the_other_draws_and_far_ones_count_alike(
 def test_candidates_that_are_no_parameters_have_no_conditions(space_of_molecules, label_of):
     candidates = list(space_of_molecules.sample(3, np.random.default_rng(0)))
     ones = ((1.0, 1.0, 1.0),)
-    unseen = Unseen((1, 2, 3), ("y",), ones, ones, (1.0, 1.0, 1.0), ones, ones, ones)
+    unseen = Unseen((1, 2, 3), ("y",), ones, ones, (1.0, 1.0, 1.0), ones, ones, ones, ones)
     found = Events.of(unseen, space_of_molecules, candidates, np.ones((3, 1)))
     assert found.conditions.shape == (3, 0)
     assert not found.observed.any()
