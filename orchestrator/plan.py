@@ -57,6 +57,7 @@ class Plan:
             self.gates,
             self.spec.credit == "per_second",
             self.spec.surrogate_options,
+            self.oracle_name,
         )
 
     @property

@@ -36,7 +36,8 @@ class ModelPlan:
 
     Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again. Of `gates`
     the quick ones are the problem's veto, and the slow ones are asked here. With `credit_per_second` the time that
-    proposers take counts in what they earn. `options` are those of a surrogate that was named.
+    proposers take counts in what they earn. `options` are those of a surrogate that was named. `oracle` is the name of
+    what is asked, under which a twin's speed is told.
     """
 
     problem: Problem
@@ -48,6 +49,7 @@ class ModelPlan:
     gates: Gatekeeper | None = None
     credit_per_second: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    oracle: str = "oracle"
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def train(
     wider = widening or Widening()
     if previous is not None:
         wider = previous.widening.checked((c.output, c.mean, c.std, c.observed) for c in checks)
-    exam, events = _examined(plan.problem, previous, dataset, sequences, drawn, seed)
+    exam, events = _examined(plan, previous, dataset, sequences, drawn, seed)
     belief = Belief(model, dataset, frozenset(sequences), judged, wider, events)
     told: dict[str, Any] = {CONTEST: judged.record()} if judged is not None and len(judged.rivals) > 1 else {}
     if wider.widths:
@@ -213,7 +215,7 @@ def prospective_checks(
 
 
 def _examined(
-    problem: Problem,
+    plan: ModelPlan,
     previous: Belief | None,
     dataset: Dataset,
     sequences: Sequence[int],
@@ -227,9 +229,11 @@ def _examined(
     from theoros.models.twins.unseen_exam import examined, remembered
 
     if previous is None:
-        return None, remembered(problem, dataset, sequences, drawn)
+        return None, remembered(plan.problem, dataset, sequences, drawn)
     known, earlier = previous.sequences, previous.events
-    exam = examined(previous.model, problem, dataset, sequences, known, earlier=earlier, seed=seed)
+    exam = examined(
+        previous.model, plan.problem, dataset, sequences, known, earlier=earlier, seed=seed, oracle=plan.oracle
+    )
     return exam, exam.events if exam is not None else earlier
 
 

@@ -41,11 +41,13 @@ def examined(
     *,
     earlier: Events | None,
     seed: int,
+    oracle: str = "oracle",
 ) -> Exam | None:
     """Of the rows of `dataset`, of the evaluations `labels`, that are not of those `known`, which `model` has seen.
 
     None where there are none, or where the model draws none of the problem's outputs; evaluations that brought no label
-    are left out. Laws, events and speed are of the target fidelity. `earlier` are the events of exams before this one.
+    are left out. Laws, events and speed are of the target fidelity. `earlier` are the events of exams before this one;
+    `oracle` is the name under which the speed is told.
     """
     twin = as_twin(model)
     columns = [dataset.outputs.index(output) for output in problem.outputs]
@@ -61,7 +63,7 @@ def examined(
     points = [dataset.points[rows[i]] for i in true]
     events = _events(unseen.only(true), problem, dataset, [rows[i] for i in true]).after(earlier)
     more, arrays = behaviour(twin, unseen.outputs, points, seed=derived_seed(seed, "behaviour"))
-    more += speedups(dataset, problem.target, more[0], unseen.seconds)
+    more += speedups(dataset, problem.target, more[0], unseen.seconds, oracle)
     scores = [*unseen.scores(), *events.scores(derived_seed(seed, "events")), *more]
     kept = tuple(score for score in scores if math.isfinite(score.value))
     return Exam(unseen, kept, events, arrays, unseen.labels[true[0]] if arrays else None)

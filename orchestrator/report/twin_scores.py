@@ -17,6 +17,7 @@ NAMES: Mapping[str, str] = {
     "c2st_p": "chance that it does as well if they are alike",
     "violation_": "violation of the law",
     "drift_": "largest drift, as a share, of the",
+    "seconds_of_": "wall seconds of one answer of",
     "speedup": "answers while {oracle} gives one, asked singly",
     "speedup_batched": "the same, many at once",
 }

@@ -81,6 +81,7 @@ def write(store: Store, name: str, outputs, *, films=None, made=None) -> None:
             ("drift_gas", 1e-3, 1),
             ("drift_gas_per_step", 1e-4, 1),
             ("speedup_batched", 300.0, N),
+            ("seconds_of_cannon", 4.0, N),
         )
     ]
     told = {DRAWN: drawn | ({PICTURED: 3} if arrays else {})}
@@ -98,7 +99,14 @@ def store(tmp_path_factory, frames):
 
 def test_scores_of_wholes_are_the_latest_and_the_energy_score_is_of_all_labels(store):
     scores = {score.metric: (score.value, score.n) for score in whole_scores(store, "events")}
-    assert list(scores) == ["energy_score", "mmd", "violation_mirror_image", "drift_gas", "speedup_batched"]
+    assert list(scores) == [
+        "energy_score",
+        "mmd",
+        "violation_mirror_image",
+        "drift_gas",
+        "seconds_of_cannon",
+        "speedup_batched",
+    ]
     assert scores["mmd"] == (0.25, 21)
     assert scores["energy_score"] == (pytest.approx(0.4), 3)
 
@@ -108,6 +116,7 @@ def test_the_table_names_the_simulator_the_law_and_the_quantity(store):
     told = scores_table([*whole_scores(store, "events"), ScoreRecord("x", "speedup", 2.0, 1)], "cannon")
     assert "violation of the law mirror image" in told
     assert "largest drift, as a share, of the gas" in told
+    assert "wall seconds of one answer of cannon" in told
     assert "answers while cannon gives one, asked singly" in told
 
 

@@ -83,10 +83,11 @@ def test_speed_is_beside_the_median_time_of_labels_at_the_fidelity(labels):
     times = [100.0, 2.0, 4.0, None, 3.0, 0.001]  # the first had to compile
     points = [*(Point(p.candidate, "full") for p in labels.points[:5]), Point(labels.points[5].candidate, "cheap")]
     data = Dataset(tuple(points), ("y",), np.ones((6, 1)), tuple(Origin("p", "a", (), t) for t in times))
-    single, many = speedups(data, "full", Score("y", "seconds", 0.5, 1), batched=0.01)
+    oracle, single, many = speedups(data, "full", Score("y", "seconds", 0.5, 1), 0.01, "scattering")
+    assert oracle == Score("y", "seconds_of_scattering", 3.5, 4)
     assert single == Score("y", "speedup", 7.0, 4)
     assert many == Score("y", "speedup_batched", pytest.approx(350.0), 4)
-    assert speedups(replace(data, origins=()), "full", Score("y", "seconds", 0.5, 1), 0.01) == []
+    assert speedups(replace(data, origins=()), "full", Score("y", "seconds", 0.5, 1), 0.01, "scattering") == []
 
 
 def test_an_exam_has_all_scores_and_goes_on_from_earlier_events(problem, labels):
