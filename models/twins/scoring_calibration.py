@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import bdtr, bdtrc
 from scipy.stats import kstest
 
 from theoros.models.data import Array
 
 #: The probabilities of the central intervals that are looked at.
 LEVELS = (0.5, 0.9, 0.95)
+#: Observations that each bin holds at least where the worst is looked for, and bins of an input at most.
+LEAST_IN_BIN, MOST_BINS = 20, 4
 
 
 def pit(draws: ArrayLike, observed: ArrayLike) -> Array:
@@ -86,6 +89,34 @@ def equal_bins(inputs: ArrayLike, bins: int) -> Array:
     if not len(values):
         return np.empty(0)
     return np.unique(np.quantile(values, np.linspace(0.0, 1.0, bins + 1)))
+
+
+def worst_bin(pits: ArrayLike, inputs: ArrayLike, level: float) -> tuple[BinCoverage, float] | None:
+    """The bin of any of the `inputs` (``p x d``) in which the coverage of `pits` (p) at `level` is least honest.
+
+    Beside it how likely chance finds one like it when all intervals are honest: twice the smaller tail of the binomial
+    distribution, times the number of bins (Bonferroni). Bins of an input hold about as many observations each,
+    `LEAST_IN_BIN` or more; None where no input can be parted in two.
+    """
+    values, columns = np.asarray(pits, dtype=np.float64), np.asarray(inputs, dtype=np.float64)
+    known = np.isfinite(values)
+    values, columns = values[known], columns[known]
+    parts = min(MOST_BINS, len(values) // LEAST_IN_BIN)
+    found: list[tuple[float, BinCoverage]] = []
+    for column in columns.T if parts > 1 else ():
+        bins = coverage_by_bin(values, column, equal_bins(column, parts), (level,))
+        bins = [one for one in bins if one.n >= LEAST_IN_BIN]
+        if len(bins) > 1:
+            found += [(_chance(round(one.coverage[0] * one.n), one.n, level), one) for one in bins]
+    if not found:
+        return None
+    p, worst = min(found, key=lambda pair: pair[0])
+    return worst, min(1.0, p * len(found))
+
+
+def _chance(inside: int, n: int, level: float) -> float:
+    """Twice the smaller tail of `inside` or fewer, or more, of `n` honest intervals."""
+    return float(2 * min(bdtr(inside, n, level), bdtrc(inside - 1, n, level)))
 
 
 def _known(values: ArrayLike) -> Array:

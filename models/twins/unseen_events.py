@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 from theoros.models.data import Array
 from theoros.models.encoders import encoder_for
 from theoros.models.twins.scoring import ratio
-from theoros.models.twins.scoring_calibration import LEVELS, central_coverage
+from theoros.models.twins.scoring_calibration import LEVELS, central_coverage, worst_bin
 from theoros.models.twins.scoring_two_samples import TwoSample, gaussian_kernel, in_common_units
 from theoros.models.twins.unseen import Score, Unseen, together
 from theoros.oracles.candidate import Candidate
@@ -67,7 +67,8 @@ class Events:
 
     def scores(self, seed: int) -> list[Score]:
         """``draws_coverage_50``, ``_90`` and ``_95`` of each output: the share of labels in the central intervals of
-        what was drawn; and ``crps_ratio_believed``, the CRPS over the
+        what was drawn; ``draws_coverage_90_worst_bin``, the same in the bin of the conditions that is least honest, and
+        ``_p``, how likely chance finds one like it (`worst_bin`); and ``crps_ratio_believed``, the CRPS over the
         process's own, if that scatters as the twin believes. Of all outputs together, from `LEAST` labels on, ``mmd``
         and ``c2st`` with ``mmd_p`` and ``c2st_p``.
         """
@@ -79,6 +80,10 @@ class Events:
             n = int(np.isfinite(pits).sum())
             for level in LEVELS if n else ():
                 found.append(Score(output, f"draws_coverage_{100 * level:.0f}", central_coverage(pits, level), n))
+            if (worst := worst_bin(pits, self.conditions, 0.9)) is not None:
+                place, p = worst
+                found.append(Score(output, "draws_coverage_90_worst_bin", place.coverage[0], place.n))
+                found.append(Score(output, "draws_coverage_90_worst_bin_p", p, n))
         whole = np.isfinite(self.observed).all(1) & np.isfinite(self.drawn).all(1)
         n = int(whole.sum())
         if n >= LEAST:

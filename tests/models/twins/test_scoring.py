@@ -12,11 +12,13 @@ from tests.models.exact_twin import ExactTwin
 from theoros.models.data import Point
 from theoros.models.twins.scoring import crps, energy_score, examine, gaussian_crps, own_crps, pooled, ratio
 from theoros.models.twins.scoring_calibration import (
+    LEAST_IN_BIN,
     central_coverage,
     coverage_by_bin,
     equal_bins,
     pit,
     uniformity,
+    worst_bin,
 )
 from theoros.models.twins.scoring_process import Drift, Residuals, measure_speed, noise_ratio
 from theoros.models.twins.scoring_two_samples import classifier_two_sample, maximum_mean_discrepancy
@@ -242,3 +244,28 @@ def test_a_normal_process_expects_its_deviation_over_the_root_of_pi_of_itself():
     assert own_crps(draws)[0] == pytest.approx(np.array([1.0, 2.0]) / math.sqrt(math.pi), rel=0.03)
     few = np.random.default_rng(1).normal(size=(2, 100_000))
     assert own_crps(few).mean() == pytest.approx(1 / math.sqrt(math.pi), rel=0.02), "without bias"
+
+
+def test_the_worst_bin_is_found_on_whichever_input_it_lies():
+    rng = np.random.default_rng(0)
+    inputs, pits = rng.random((400, 3)), rng.random(400)
+    pits[inputs[:, 1] > 0.75] = 0.99
+    place, p = worst_bin(pits, inputs, 0.9)
+    assert (place.low, place.high) == pytest.approx((0.75, 1.0), abs=0.05)
+    assert place.coverage[0] < 0.2
+    assert p < 1e-10
+
+
+def test_honest_intervals_are_seldom_said_to_be_dishonest_in_their_worst_bin():
+    rng = np.random.default_rng(1)
+    found = [worst_bin(rng.random(160), rng.random((160, 2)), 0.9)[1] for _ in range(200)]
+    assert np.mean(np.array(found) < 0.05) < 0.08
+
+
+def test_a_worst_bin_takes_inputs_that_can_be_parted_and_labels_enough():
+    pits, inputs = np.full(2 * LEAST_IN_BIN, 0.5), np.linspace(0, 1, 2 * LEAST_IN_BIN)
+    assert worst_bin(pits, inputs[:, None], 0.9)[0].n == LEAST_IN_BIN
+    assert worst_bin(pits[1:], inputs[1:, None], 0.9) is None
+    assert worst_bin(np.append(pits[1:], np.nan), inputs[:, None], 0.9) is None
+    assert worst_bin(pits, np.ones((len(pits), 2)), 0.9) is None
+    assert worst_bin(pits, np.empty((len(pits), 0)), 0.9) is None

@@ -86,6 +86,20 @@ def test_the_crps_is_beside_that_of_a_process_that_scatters_as_members_do(square
     assert sure.value > 2.5, "a twin that believes in little noise expects a small CRPS"
 
 
+def test_the_worst_bin_of_the_conditions_is_told_with_its_chance(square, label_of):
+    """One twin is wrong by five deviations where x is above 0.75."""
+    right, wrong = (
+        told(events(square, label_of, twin, n=160))
+        for twin in (ExactTwin((0.0, 0.0), 0.1), ExactTwin((0.5, 0.5), 0.1, quiet=0.75))
+    )
+    assert right["y", "draws_coverage_90_worst_bin_p"].value > 0.05
+    assert wrong["y", "draws_coverage_90"].value > 0.6
+    assert wrong["y", "draws_coverage_90_worst_bin"].value < 0.2
+    assert 20 <= wrong["y", "draws_coverage_90_worst_bin"].n <= 60
+    assert wrong["y", "draws_coverage_90_worst_bin_p"].value < 1e-6
+    assert ("y", "draws_coverage_90_worst_bin") not in told(events(square, label_of, ExactTwin((0.0,), 0.1), n=39))
+
+
 def test_too_few_events_are_not_compared_and_a_lacking_output_does_not_count(square, label_of):
     found = events(square, label_of, ExactTwin((0.0, 0.0), 0.1), n=LEAST)
     assert ("y, z", "mmd") in told(found)
