@@ -133,9 +133,8 @@ def large(attempts: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_an_evaluation_that_needs_the_whole_node_gets_it_and_the_others_come_back(make_cluster, dine):
-    home, attempts = dine(
-        make_cluster(1300), guests=40, hungry=1, slots=2
-    )  # many, so that room is made before all are gone
+    # So many guests that room is made before all are gone.
+    home, attempts = dine(make_cluster(1300), guests=40, hungry=1, slots=2)
     (big,) = large(attempts).itertuples()
     rest = attempts[~attempts["hungry"]]
     together = rest[(rest["began"] < big.ended_at) & (rest["ended_at"] > big.began)]
