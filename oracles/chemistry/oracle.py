@@ -247,6 +247,25 @@ class XTBOracle(PySCFOracle):
     _methods: ClassVar[Sequence[str] | None] = XTB_METHODS
 
     def __init__(
-        self, *, fidelities: Sequence[Mapping[str, Any] | Level] = ({"method": "gfn2"},), **options: Any
+        self,
+        *,
+        space: Space | None = None,
+        outputs: Sequence[str] = ("energy",),
+        fidelities: Sequence[Mapping[str, Any] | Level] = ({"method": "gfn2"},),
+        geometry: Mapping[str, Any] | OracleGeometry | None = None,
+        reaction: str | Mapping[str, Any] | Reaction | None = None,
+        charge: int | None = None,
+        spin: int = 0,
+        resources: Mapping[str, Any] | Resources | None = None,
     ) -> None:
-        super().__init__(fidelities=fidelities, **options)
+        # Written out, because a campaign gives its space, outputs and resources to those who name them.
+        super().__init__(
+            space=space,
+            outputs=outputs,
+            fidelities=fidelities,
+            geometry=geometry,
+            reaction=reaction,
+            charge=charge,
+            spin=spin,
+            resources=resources,
+        )

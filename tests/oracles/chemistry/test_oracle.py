@@ -1,5 +1,6 @@
 """The oracle as a campaign sees it."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from theoros.oracles.chemistry.oracle import PySCFOracle, XTBOracle
 from theoros.oracles.chemistry.properties import ADIABATIC, COMPARED, EXCITED, OUTPUTS, MissingOutput
 from theoros.oracles.contract import Oracle, cache_key, checked_values
 from theoros.oracles.failures import InvalidCandidate, MissingDependency, NotConverged
+from theoros.oracles.reference import OracleReference
 from theoros.oracles.spaces import Molecules, Parameters, Real
 
 LADDER = [
@@ -51,6 +53,21 @@ def test_a_hartree_fock_level_in_a_solvent_gives_every_output_of_an_unrelaxed_mo
 def test_both_are_oracles():
     assert isinstance(PySCFOracle(fidelities=LADDER), Oracle)
     assert isinstance(XTBOracle(), Oracle)
+
+
+def test_a_campaign_gives_both_its_space_outputs_and_resources():
+    space = Molecules(elements=("C", "O"), heavy_atoms=(2, 4))
+    for name, options in (("pyscf", {"fidelities": LADDER}), ("xtb", {})):
+        given = options | {"resources": {"num_cpus": 2}}
+        oracle = OracleReference(name, given, space.to_dict(), outputs=("gap", "dipole")).load()
+        assert list(oracle.outputs) == ["gap", "dipole"]
+        assert oracle.space == space
+        assert oracle.resources.num_cpus == oracle.options.resources.num_cpus == 2
+
+
+def test_both_have_the_same_options():
+    own, general = (inspect.signature(oracle).parameters for oracle in (XTBOracle, PySCFOracle))
+    assert list(own) == list(general)
 
 
 def test_the_ladder_agrees_that_thiophene_is_more_polarizable_than_furan(molecule):
