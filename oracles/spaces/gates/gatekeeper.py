@@ -42,8 +42,8 @@ class Gatekeeper:
     it is a `theoros.models.data.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
     well. Each distinct molecule is judged once, and counted once, as long as it is remembered.
 
-    A gate that raises has failed to judge a molecule, and turns it away: a campaign is not to stop for it. Sent to
-    another process, a gatekeeper begins there with its gates and without memory.
+    A gate that raises, or would end the process, has failed to judge a molecule, and turns it away: a campaign is not
+    to stop for it. Sent to another process, a gatekeeper begins there with its gates and without memory.
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
@@ -111,7 +111,7 @@ class Gatekeeper:
     def _lets_through(self, gate: Gate, subject: Subject) -> bool:
         try:
             reason = gate.reason(subject)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             logger.warning("the gate %r failed at %s, which is turned away", gate.name, subject.smiles, exc_info=True)
             reason = f"the gate failed: {type(error).__name__}"
         if reason is None:

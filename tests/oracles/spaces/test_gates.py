@@ -141,19 +141,39 @@ def test_what_can_not_be_calculated_is_turned_away():
 def own_gates(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
     (tmp_path / "gates_of_mine.py").write_text(
+        "import sys\n"
+        "import numpy as np\n"
         "def yes(smiles): return True\n"
         "def no(smiles): return False\n"
         "def why(smiles): return 'it is ' + smiles\n"
         "def nothing(smiles): return None\n"
         "def number(smiles): return 0\n"
+        "def numpy_yes(smiles): return np.float64(1.0) > 0.5\n"
+        "def numpy_no(smiles): return np.float64(0.0) > 0.5\n"
+        "def array_yes(smiles): return np.array([1.0]) > 0.5\n"
+        "def array_no(smiles): return np.array(0.0) > 0.5\n"
+        "def arrays(smiles): return np.array([True, False])\n"
+        "def numpy_number(smiles): return np.int64(1)\n"
         "def broken(smiles): raise KeyError(smiles)\n"
+        "def leaves(smiles): sys.exit(3)\n"
+        "def interrupted(smiles): raise KeyboardInterrupt\n"
         "constant = 3\n"
     )
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("yes", None), ("nothing", None), ("no", "turned away"), ("why", "it is CCO")]
+    ("name", "reason"),
+    [
+        ("yes", None),
+        ("nothing", None),
+        ("no", "turned away"),
+        ("why", "it is CCO"),
+        ("numpy_yes", None),
+        ("numpy_no", "turned away"),
+        ("array_yes", None),
+        ("array_no", "turned away"),
+    ],
 )
 def test_an_own_gate_says_yes_no_or_why_not(own_gates, name, reason):
     assert Own(f"gates_of_mine:{name}", str(own_gates)).reason(subject("OCC")) == reason
@@ -161,7 +181,13 @@ def test_an_own_gate_says_yes_no_or_why_not(own_gates, name, reason):
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("broken", "the gate failed: KeyError"), ("number", "the gate failed: TypeError")],
+    [
+        ("broken", "the gate failed: KeyError"),
+        ("leaves", "the gate failed: SystemExit"),
+        ("number", "the gate failed: TypeError"),
+        ("numpy_number", "the gate failed: TypeError"),
+        ("arrays", "the gate failed: TypeError"),
+    ],
 )
 def test_a_gate_that_fails_turns_away_and_is_told(own_gates, caplog, name, reason):
     keeper = Gatekeeper([Own(f"gates_of_mine:{name}", str(own_gates))])
@@ -169,6 +195,11 @@ def test_a_gate_that_fails_turns_away_and_is_told(own_gates, caplog, name, reaso
         assert not keeper(molecule("CCO"))
     assert f"gates_of_mine:{name}" in caplog.text
     assert keeper.take_counts() == {f"gates_of_mine:{name}": {reason: 1}}
+
+
+def test_a_person_who_interrupts_a_gate_is_heard(own_gates):
+    with pytest.raises(KeyboardInterrupt):
+        Gatekeeper([Own("gates_of_mine:interrupted", str(own_gates))])(molecule("CCO"))
 
 
 # -- the gatekeeper ------------------------------------------------------------------------------------------------
