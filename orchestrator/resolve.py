@@ -15,9 +15,12 @@ from theoros.oracles.reference import OracleOptionError, OracleReference
 from theoros.oracles.registry import OracleNotFoundError
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.fit import check_fit
 from theoros.oracles.spaces.library import Library
 from theoros.oracles.spaces.molecule_properties import PROPERTIES
+from theoros.oracles.spaces.molecules import Molecules
 from theoros.oracles.spaces.parse import space_from_dict
+from theoros.oracles.spaces.table import read_through
 from theoros.orchestrator.constraints import CandidateConstraints, gatekeeper
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve_models import resolve_models
@@ -50,6 +53,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
             "'space: {molecules: {elements: [C, N, O], heavy_atoms: 1..9}}'.",
             ("space",),
         )
+    if isinstance(space, Molecules):
+        check_fit(space)
     # Random choice has no use for cheaper fidelities: it knows nothing that they could tell it.
     levels = tuple(oracle.fidelities[-1:] if spec.acquisition == "random" else oracle.fidelities)
     names = tuple(fidelity.name for fidelity in levels)
@@ -104,6 +109,7 @@ def _space(spec: CampaignSpec, base: Path) -> Space | None:
     space = space_from_dict(spec.space, base)
     if isinstance(space, Library):  # it reads its file when it is asked: find out now whether all columns can be read
         _ = space.molecule_columns
+        read_through(space.file, space.inputs)
     return space
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import table
@@ -47,29 +48,37 @@ def path_of(file: str) -> str:
 
 
 def check_file(path: str, sha256: str | None) -> None:
-    """Raise SpaceError when the file is missing, has no SMILES, or is not the one that was declared."""
+    """Raise SpaceError when the file is missing, has no SMILES, is not the one that was declared, or can't be read to
+    its end.
+    """
     path = path_of(path)
     table.require_columns(path, (SMILES,), ("file",))
     if sha256 is not None and table.sha256(path) != sha256:
         raise SpaceError(("sha256",), f"{path} is not the file that was declared. Restore it, or leave out sha256.")
+    table.read_through(path, (SMILES,))
 
 
 def drawn(space: Molecules, n: int, rng: np.random.Generator) -> list[Candidate]:
     """Up to `n` distinct molecules of the space, uniformly from where it begins.
 
     Lines of a user's file are read until there are enough, so that a file of a million lines is not made into a million
-    candidates; lines that are no molecules of the space are passed over.
+    candidates; lines that are no molecules of the space are passed over, and are not read again by this process.
     """
     if space.file is None:
         pool = shipped(space)
         return [pool[i] for i in rng.permutation(len(pool))[: max(n, 0)]]
     lines = file_smiles(space.file)
+    outside = _outside(space, table.file_state(path_of(space.file)))
     found: dict[str, Candidate] = {}
     for index in rng.permutation(len(lines)):
         if len(found) >= n:
             break
+        if outside[index]:
+            continue
         if (candidate := space.reading(lines[index])) is not None:
             found[candidate.hash] = candidate
+        else:
+            outside[index] = True
     return list(found.values())
 
 
@@ -96,6 +105,15 @@ def shipped(space: Molecules) -> tuple[Candidate, ...]:
             continue
         found.append(Candidate("molecule", {"smiles": smiles}))
     return tuple(found)
+
+
+@lru_cache(maxsize=4)
+def _outside(space: Molecules, state: table.FileState) -> NDArray[np.bool_]:
+    """Which lines are known to be no molecules of the space: `drawn` fills it in, and draws the same with or without.
+
+    Where few lines fit, every draw would read most of the file (a quarter of a million lines take over a minute).
+    """
+    return np.zeros(len(_file_smiles(state)), dtype=bool)
 
 
 def file_smiles(path: str) -> tuple[str, ...]:

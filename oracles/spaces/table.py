@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: Text that stands for "no value".
 NULLS = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 BLOCK_BYTES = 4 << 20
+#: The rest of a quoted value of a CSV file up to its closing quote; two quotes stand for one.
+_REST_OF_VALUE = re.compile(rb'(?:[^"]|"")*+"')
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,11 @@ def require_columns(path: str, wanted: Sequence[str], field: tuple[str | int, ..
     for name in wanted:
         if name not in names:
             raise SpaceError(field, f"{Path(path).name} has no column {name!r}. It has {', '.join(names)}.")
+
+
+def read_through(path: str, columns: Sequence[str]) -> None:
+    """Raise SpaceError unless `columns` can be read from the first row to the last; once for a state of the file."""
+    _read_through(file_state(path), tuple(columns))
 
 
 def read_batches(path: str, columns: Sequence[str], batch: int = 10_000) -> Iterator[pa.RecordBatch]:
@@ -134,6 +142,13 @@ def _column_names(state: FileState) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
+def _read_through(state: FileState, columns: tuple[str, ...]) -> None:
+    if file_format(state.path) != "parquet":  # whose format guards its own text
+        for _ in read_batches(state.path, columns):
+            pass
+
+
+@lru_cache(maxsize=64)
 def _count_rows(state: FileState) -> int:
     if file_format(state.path) == "parquet":
         import pyarrow.parquet as pq
@@ -147,6 +162,7 @@ def _csv_reader(path: str, form: str, columns: Sequence[str] | None) -> Any:
     import pyarrow as pa
     from pyarrow import csv
 
+    _check_quotes(file_state(path), b"\t" if form == "tsv" else b",")
     convert = csv.ConvertOptions(null_values=NULLS, strings_can_be_null=True)
     if columns is not None:
         convert = csv.ConvertOptions(
@@ -170,7 +186,42 @@ def _open_csv(path: str, form: str, columns: Sequence[str]) -> Iterator[Any]:
         with _csv_reader(path, form, columns) as reader:
             yield from reader
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise SpaceError(("file",), f"{path} can't be read as a table: {error}. Mend the file.") from None
+        mend = "Save it as UTF-8." if "invalid UTF8" in str(error) else "Mend the file."
+        raise SpaceError(("file",), f"{path} can't be read as a table: {error}. {mend}") from None
+
+
+@lru_cache(maxsize=64)
+def _check_quotes(state: FileState, delimiter: bytes) -> None:
+    """Raise SpaceError for a quote that is never closed: all rows after it would be read as one value."""
+    opened = 0  # the line of the quote that is open
+    with _opener(state.path)(state.path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if b'"' not in line:
+                continue
+            rest = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            still_open = _ends_in_quotes(rest, delimiter, inside=opened > 0)
+            opened = (opened or number) if still_open else 0
+    if opened:
+        raise SpaceError(
+            ("file",),
+            f"{state.path}: line {opened} opens a quote that is never closed, so that no row after it can be read. "
+            'Close it, or write two quotes ("") for one that belongs to the text.',
+        )
+
+
+def _ends_in_quotes(line: bytes, delimiter: bytes, *, inside: bool) -> bool:
+    """Whether a quoted value goes on after the `line`, which begins `inside` one or at the start of a value."""
+    position = 0
+    while True:
+        if inside or line[position : position + 1] == b'"':
+            closed = _REST_OF_VALUE.match(line, position if inside else position + 1)
+            if closed is None:
+                return True
+            position, inside = closed.end(), False
+        following = line.find(delimiter, position)
+        if following < 0:
+            return False
+        position = following + 1
 
 
 def _open_parquet(path: str, columns: Sequence[str], batch: int) -> Iterator[Any]:
@@ -183,7 +234,6 @@ def _open_parquet(path: str, columns: Sequence[str], batch: int) -> Iterator[Any
 def _read_smi(path: str, columns: Sequence[str], batch: int) -> Iterator[Any]:
     import pyarrow as pa
 
-    opener: Any = gzip.open if path.endswith(".gz") else open
     rows: list[tuple[str | None, str | None]] = []
     position = {"smiles": 0, "name": 1}
 
@@ -191,14 +241,31 @@ def _read_smi(path: str, columns: Sequence[str], batch: int) -> Iterator[Any]:
         arrays = [pa.array([row[position[name]] for row in rows], pa.string()) for name in columns]
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
-    with opener(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            fields = line.split(maxsplit=1)
-            if not fields:
-                continue
-            rows.append((fields[0], fields[1].strip() if len(fields) > 1 else None))
-            if len(rows) == batch:
-                yield packed()
-                rows.clear()
+    try:
+        with _opener(path)(path, "rt", encoding="utf-8-sig") as file:
+            for line in file:
+                fields = line.split(maxsplit=1)
+                if not fields:
+                    continue
+                rows.append((fields[0], fields[1].strip() if len(fields) > 1 else None))
+                if len(rows) == batch:
+                    yield packed()
+                    rows.clear()
+    except UnicodeDecodeError:
+        raise SpaceError(("file",), _undecodable(path)) from None
     if rows:
         yield packed()
+
+
+def _undecodable(path: str) -> str:
+    """What is wrong with a text file that is not UTF-8, and where."""
+    with _opener(path)(path, "rt", encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(file, 1):
+            if wrong := re.search("[\udc80-\udcff]", line):
+                byte = ord(wrong[0]) - 0xDC00
+                return f"{path}: line {number} is not UTF-8 text: it has the byte 0x{byte:02x}. Save the file as UTF-8."
+    return f"{path} is not UTF-8 text. Save the file as UTF-8."
+
+
+def _opener(path: str) -> Any:
+    return gzip.open if path.endswith(".gz") else open

@@ -114,6 +114,25 @@ def test_a_mistake_is_one_message_with_file_field_and_mend(data, field, mend, tm
     assert not database.exists(), "nothing may have started"
 
 
+@pytest.mark.parametrize(
+    ("space", "content", "field", "mend"),
+    [
+        ("molecules", b"CCO\nCC\xe9\n", "space.molecules.file", "line 2 is not UTF-8 text"),
+        (
+            "molecules",
+            b"CCCCCCCCCCCC\n[Fe]\n",
+            "space.molecules.file",
+            "heavy atoms, allowed are 1..9), 1 (it contains Fe",
+        ),
+        ("library", b"CCO\nCC\xe9\n", "space.library.file", "line 2 is not UTF-8 text"),
+    ],
+)
+def test_a_file_of_molecules_that_can_not_be_used_is_a_mistake_too(space, content, field, mend, tmp_path):
+    (tmp_path / "mine.smi").write_bytes(content)
+    data = changed(MOLECULES, space={space: {"file": "mine.smi"}})
+    test_a_mistake_is_one_message_with_file_field_and_mend(data, field, mend, tmp_path)
+
+
 def test_the_good_ones_are_good(tmp_path):
     for number, data in enumerate((GOOD, MOLECULES)):
         file = tmp_path / f"{number}.yaml"
