@@ -18,6 +18,7 @@ from theoros.models.forecast import Forecast
 from theoros.models.labelled import labelled_best_first
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
+from theoros.oracles.failures import InvalidCandidate
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ def propose(
     good. With several fidelities, candidates labelled only below the target are proposed too (as `PROMOTION`). A
     proposer that needs a model is left out while `model` is None. One that raises is logged and left out as long as
     another yields something; when none does, random candidates stand in, so an empty list means an exhausted space.
+    What a proposer of the user's own makes outside the space is logged with its number and left out as well, and so
+    is what the problem vetoes.
 
     With a model, several proposers share the proposals by what theirs have earned (`theoros.models.credit`), and of
     several acquisitions that take turns one scores them all. `per_second` counts their time as well: then a proposer
@@ -86,7 +89,7 @@ def propose(
         score=acquisition.scorer(problem, model, dataset, pending, seed=derived_seed(seed, "score")) if model else None,
         dataset=dataset,
     )
-    made = _Made(seen, turn.name, parts)
+    made = _Made(problem, seen, turn.name, parts)
     for index, proposer in enumerate(proposers):
         if proposer.needs_model and model is None:
             continue
@@ -205,6 +208,7 @@ class _Pool:
 class _Made:
     """A pool in the making: distinct proposals by their candidates' hashes, and what each proposer took for its own."""
 
+    problem: Problem
     seen: Set[str]
     acquisition: str
     parts: Mapping[str, float]
@@ -217,9 +221,35 @@ class _Made:
         try:
             bred = getattr(proposer, "bred", None)
             made = [Bred(candidate) for candidate in proposer.propose(request)] if bred is None else bred(request)
-            self.add(proposer.name, made)
+            self.add(proposer.name, made if _is_ours(proposer) else self._within(proposer.name, made))
         finally:
             self.seconds[proposer.name] = self.seconds.get(proposer.name, 0.0) + time.process_time() - started
+
+    def _within(self, name: str, made: Sequence[Bred]) -> list[Bred]:
+        """Those of the space that nothing vetoes, as the space writes them.
+
+        What is not in the space would stop the surrogate, or cost an evaluation.
+        """
+        feasible = self.problem.feasible
+        kept: list[Bred] = []
+        refused: list[str] = []
+        for candidate, descent in made:
+            try:
+                member = self.problem.space.candidate(candidate)
+            except InvalidCandidate as error:
+                refused.append(str(error))
+                continue
+            if feasible is None or feasible(member):
+                kept.append(Bred(member, descent))
+        if refused:
+            logger.warning(
+                "the proposer %r made %d of %d candidates outside the space, which are left out; the first: %s",
+                name,
+                len(refused),
+                len(made),
+                refused[0],
+            )
+        return kept
 
     def add(self, name: str, made: Sequence[Bred]) -> None:
         """Take in what is not `seen`; what two have made is the first one's."""
@@ -236,6 +266,11 @@ class _Made:
         brought = offers(Counter(p.proposer for p in every), self.seconds, self.parts, promised)
         order = np.argsort(-values, kind="stable") if ranked and values is not None else range(len(every))
         return [replace(every[place], offers=brought) for place in order]
+
+
+def _is_ours(proposer: Proposer) -> bool:
+    """Whether a proposer belongs to Theoros: ours build candidates with the space itself, which their tests hold."""
+    return type(proposer).__module__.partition(".")[0] == "theoros"
 
 
 class _Chosen(NamedTuple):

@@ -1,6 +1,7 @@
 """Decisions: greedy, aware of what is pending, reproducible, never twice the same."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from theoros.models.fidelity import LONGEST_RUN, choose_fidelity
 from theoros.models.forecast import Forecast
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
-from theoros.oracles.spaces import Categorical, Parameters, Real
+from theoros.oracles.candidate import Candidate
+from theoros.oracles.spaces import Categorical, Molecules, Parameters, Real
 
 
 def wave(data):
@@ -237,6 +239,33 @@ class TestPropose:
         assert names == {"sobol"}
         alone = decide.propose(problem, [Broken()], dataset, model, acquisition, [], frozenset(), 2, 0)
         assert {p.proposer for p in alone} == {"random"}
+
+    def test_what_a_proposer_makes_outside_the_space_is_told_and_left_out(self, make_problem, label, caplog):
+        class Careless:
+            name, kinds, needs_model = "careless", frozenset({"molecule"}), True
+
+            def propose(self, request: ProposalRequest):
+                texts = ["xx", "[Fe]", "C" * 500, "", "OCC", "C(C)(C)(C)(C)C"]
+                return [Candidate("molecule", {"smiles": text}) for text in texts]
+
+        space = Molecules(heavy_atoms=(1, 5))
+        problem = make_problem(space)
+        dataset = label(problem, space.sample(10, np.random.default_rng(1)), lambda d: len(d["smiles"]))
+        model = registry.surrogate("tanimoto_gp").fit(problem, dataset, seed=0)
+        acquisition = registry.acquisition("log_ei")
+
+        def proposed(proposers, asked=problem):
+            return decide.propose(asked, proposers, dataset, model, acquisition, [], frozenset(), 2, 0, ranked=True)
+
+        both = proposed([Careless(), registry.proposer("random")])
+        assert [p.candidate.text for p in both if p.proposer == "careless"] == ["CCO"]
+        assert sum(p.proposer == "random" for p in both) > 1
+        assert "'careless' made 5 of 6 candidates outside the space" in caplog.text
+        assert "'xx' is not a valid SMILES" in caplog.text
+        vetoed = replace(problem, feasible=lambda candidate: candidate.text != "CCO")
+        assert "careless" not in {p.proposer for p in proposed([Careless(), registry.proposer("random")], vetoed)}
+        Careless.propose = lambda self, request: [Candidate("molecule", {"smiles": "xx"})]
+        assert {p.proposer for p in proposed([Careless()])} == {"random"}
 
     def test_an_exhausted_space_yields_nothing(self, make_problem, label):
         space = Parameters(a=Categorical("u", "v"), b=Categorical("w", "x"))

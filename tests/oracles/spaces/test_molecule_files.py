@@ -96,7 +96,8 @@ def test_a_file_without_a_molecule_of_the_space_is_refused_with_the_reasons(tmp_
     assert caught.value.message == (
         "of the 5 lines of mine.smi none is a molecule of the space. Turned away were 2 (it has too few or too many "
         "heavy atoms, allowed are 1..3), 1 (it is no SMILES that can be read), 1 (it contains Fe, allowed are C, "
-        "N, O, F, S), 1 (its atom C is a radical). Set heavy_atoms to what the file holds (those are of 4..5), or name another file."
+        "N, O, F, S), 1 (its atom C is a radical). Set heavy_atoms to what the file holds (those are of 4..5), or name "
+        "another file."
     )
 
 
