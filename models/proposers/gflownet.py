@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from rdkit import Chem
@@ -18,6 +18,7 @@ from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
+from theoros.oracles.spaces.stability import is_hypervalent_hydride
 
 #: Proposals more alike than this (MinMax similarity) are one idea: variety is what this proposer is for.
 ALIKE = 0.4
@@ -25,7 +26,6 @@ ALIKE = 0.4
 LOWEST, OUTSIDE = -2.0, -3.0
 #: How far apart the quartiles of a normal distribution are, in standard deviations.
 _QUARTILES = 1.349
-_HYDRIDE: Any = Chem.MolFromSmarts("[$([#16,#34;!v2]),$([#15;!v3]);!H0]")
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,7 @@ class _Reward:
         return max((value - self._middle) / self._scale, LOWEST)
 
     def _candidate(self, smiles: str) -> Candidate | None:
-        return None if _hydride(smiles) else self._space.reading(smiles)
-
-
-def _hydride(smiles: str) -> bool:
-    """Whether sulfur, selenium or phosphorus above its lowest valence holds hydrogen, as a sulfoxide's fragment does
-    until both of its sides are bonded: RDKit allows it and chemistry does not.
-    """
-    return bool(Chem.MolFromSmiles(smiles).HasSubstructMatch(_HYDRIDE))
+        # A sulfoxide's fragment has hydrogen on sulfur(IV) until both of its sides are bonded.
+        if not self._space.alerts and is_hypervalent_hydride(Chem.MolFromSmiles(smiles)):
+            return None
+        return self._space.reading(smiles)

@@ -11,8 +11,14 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+#: RDKit allows hydrogen on sulfur(IV), phosphorus(V) and their like (SH4, PH5), which lose it. Phosphorus keeps one or
+#: two beside its oxygen or sulfur (phosphonates, secondary phosphine oxides), or bonded to boron (phosphine boranes).
+HYPERVALENT_HYDRIDE = "hydrogen on a hypervalent atom"
 #: Rule -> SMARTS of what breaks it. Names are shown to people: "rejected by the rule 'peroxide'".
 PATTERNS: dict[str, str] = {
+    HYPERVALENT_HYDRIDE: (
+        "[$([#16,#34,#52;!v2]),$([#53;!v1]),$([#15,#33;!v3;!$([*X4;H1,H2]~[#8X1,#16X1,#34X1]);!$([*+X4]-[#5-])]);!H0]"
+    ),
     "peroxide or dioxygen": "[#8]~[#8]",
     "halogen-halogen bond": "[F,Cl,Br,I]-[F,Cl,Br,I]",
     "heteroatom-halogen bond": "[#7,#8,$([#16X2]),$([#16X3])]-[F,Cl,Br,I]",
@@ -63,6 +69,11 @@ def broken_rule(molecule: Any) -> str | None:
         if molecule.HasSubstructMatch(pattern):
             return name
     return _broken_ring_rule(molecule)
+
+
+def is_hypervalent_hydride(molecule: Any) -> bool:
+    """Whether an RDKit molecule breaks `HYPERVALENT_HYDRIDE`, which generators keep in other spaces too."""
+    return bool(molecule.HasSubstructMatch(_compiled()[HYPERVALENT_HYDRIDE]))
 
 
 @lru_cache(maxsize=1)

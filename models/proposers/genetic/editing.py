@@ -8,10 +8,10 @@ from typing import Any
 
 from rdkit import Chem
 
+from theoros.oracles.spaces.stability import is_hypervalent_hydride
+
 #: Valences that neutral atoms may have; operators add bonds only within them.
 VALENCES = {"B": 3, "C": 4, "N": 3, "O": 2, "F": 1, "Si": 4, "P": 3, "S": 2, "Cl": 1, "Se": 2, "Br": 1, "I": 1}
-#: Hydrogen on sulfur, selenium or phosphorus above the lowest valence (SH4, PH5), which RDKit allows.
-_STRANGE = Chem.MolFromSmarts("[$([#16,#34;!H0;!v2]),$([#15;!H0;!v3])]")
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,13 @@ def editable(molecule: Any) -> Any:
 
 
 def finished(copy: Any) -> str | None:
-    """The SMILES of an edited molecule, or None when it is impossible or in pieces."""
+    """The SMILES of an edited molecule, or None when it is impossible, in pieces, or has hydrogens that RDKit alone
+    would leave on sulfur(VI).
+    """
     molecule = copy.GetMol()
     if Chem.SanitizeMol(molecule, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
         return None
-    if molecule.HasSubstructMatch(_STRANGE):
+    if is_hypervalent_hydride(molecule):
         return None
     smiles = str(Chem.MolToSmiles(molecule))
     return None if "." in smiles or not smiles else smiles

@@ -127,6 +127,35 @@ def test_molecules_from_the_shelf_are_accepted(smiles):
     assert SPACE.candidate(smiles).data["smiles"] == Chem.CanonSmiles(smiles)
 
 
+MAIN_GROUP = Molecules(elements=("B", "C", "N", "O", "F", "P", "S", "Cl", "Se", "I"))
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "[SH4]", "[SH6]", "C[SH3]", "C[SH2]C", "O=[SH2]", "C[SH]=O", "C[SH](=O)=O", "C=[SH2]", "CN=[SH]C", "C[SH+][O-]",
+        "[SeH4]", "[PH5]", "C[PH4]", "C=[PH3]", "N=[PH3]", "O=[PH3]", "C[PH2+][CH2-]", "C[IH2]",
+    ],
+)  # fmt: skip
+def test_no_hydrogen_is_left_on_a_hypervalent_atom(smiles):
+    with pytest.raises(InvalidCandidate, match="hydrogen on a hypervalent atom"):
+        MAIN_GROUP.candidate(smiles)
+    assert Molecules(elements=MAIN_GROUP.elements, alerts=False).candidate(smiles)
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "S", "CS", "C[Se]C", "CS(C)=O", "CS(C)(=O)=O", "CS(N)(=O)=O", "CS(=O)(=O)O", "CS(F)(=O)=O", "OS(=O)(=O)O",
+        "FS(F)(F)(F)(F)F", "CN=S(C)(C)=O", "CS(C)(=N)=O", "P", "CP", "CP(C)C", "CP(C)(C)=O", "CP(=O)(O)O",
+        "COP(=O)(OC)OC", "CO[PH](=O)OC", "C[PH](C)=O", "C[PH](=O)O", "O=[PH2]O", "C=P(C)(C)C", "C[PH+](C)[BH3-]",
+        "O=P(Cl)(Cl)Cl", "CI",
+    ],
+)  # fmt: skip
+def test_sulfur_and_phosphorus_keep_their_chemistry(smiles):
+    assert MAIN_GROUP.candidate(smiles)
+
+
 def test_alerts_can_be_left_out():
     assert Molecules(alerts=False).candidate("COOC").text == "COOC"
 
