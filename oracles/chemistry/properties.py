@@ -25,9 +25,14 @@ OUTPUTS: dict[str, Quantity] = {
     "energy": Quantity("eV", (), "total energy"),
     "dipole": Quantity("debye", (), "magnitude of the electric dipole; an ion's is about its centre of nuclear charge"),
     "dipole_vector": Quantity("debye", (3,), "electric dipole; an ion's is about its centre of nuclear charge"),
-    "homo": Quantity("eV", (), "energy of the highest occupied orbital (of both spins)"),
-    "lumo": Quantity("eV", (), "energy of the lowest empty orbital (of both spins)"),
-    "gap": Quantity("eV", (), "LUMO minus HOMO energy"),
+    "homo": Quantity("eV", (), "energy of the highest occupied orbital (of both spins) of the self-consistent field"),
+    "lumo": Quantity("eV", (), "energy of the lowest empty orbital (of both spins) of the self-consistent field"),
+    "gap": Quantity(
+        "eV",
+        (),
+        "LUMO minus HOMO energy; mp2, ccsd and ccsd(t) have Hartree-Fock's orbitals, a double hybrid its hybrid part's "
+        "(the fundamental gap is ionization_potential minus electron_affinity)",
+    ),
     "polarizability": Quantity("angstrom**3", (), "isotropic static polarizability volume"),
     "polarizability_tensor": Quantity("angstrom**3", (3, 3), "static polarizability volume"),
     "polarizability_per_heavy_atom": Quantity("angstrom**3", (), "isotropic static polarizability over heavy atoms"),

@@ -70,6 +70,15 @@ def test_both_have_the_same_options():
     assert list(own) == list(general)
 
 
+def test_the_gap_of_a_correlated_level_is_its_references_and_says_so(molecule):
+    levels = [{"name": name, "method": name, "basis": "sto-3g"} for name in ("hf", "mp2", "ccsd(t)")]
+    oracle = PySCFOracle(outputs=["gap", "ionization_potential"], fidelities=levels)
+    answers = [oracle.evaluate(molecule("O"), level.name).values for level in oracle.fidelities]
+    assert [answer["gap"] for answer in answers] == pytest.approx([answers[0]["gap"]] * 3)
+    assert len({round(answer["ionization_potential"], 3) for answer in answers}) == 3
+    assert "Hartree-Fock's orbitals" in oracle.outputs["gap"].description
+
+
 def test_the_ladder_agrees_that_thiophene_is_more_polarizable_than_furan(molecule):
     oracle = PySCFOracle(outputs=["polarizability_per_heavy_atom"], fidelities=LADDER)
     for fidelity in oracle.fidelities:
