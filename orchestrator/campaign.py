@@ -74,7 +74,7 @@ class Campaign:
         stored = store.campaign(name).spec
         campaign = cls.__new__(cls)
         campaign.store = store
-        campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
+        campaign.plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]), begun=True)
         campaign._stored, campaign._is_new, campaign._control_of = dict(stored), False, None
         _require_units(stored["scorecard"]["units"], campaign.plan.scorecard.units, name)
         campaign.lessons = stored_lessons(stored)

@@ -56,7 +56,7 @@ def refitted(store: Store, name: str) -> Refitted:
     Raises SpecError where there are fewer than two labels, or where the campaign's files are gone.
     """
     stored = store.campaign(name).spec
-    plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]))
+    plan = resolve(spec_from_dict(stored["campaign"]), Path(stored["base"]), begun=True)
     plan = informed(plan, store, stored_lessons(stored))
     labels = store.label_records(name)
     if len(labels) < 2:

@@ -29,13 +29,18 @@ from theoros.orchestrator.spec.errors import SpecError
 from theoros.orchestrator.spec.question import Bound, parse_amount
 
 
-def resolve(spec: CampaignSpec, base: Path, *, file: str = "") -> Plan:
+def resolve(spec: CampaignSpec, base: Path, *, file: str = "", begun: bool = False) -> Plan:
     """Build the plan of a campaign whose relative paths start at the folder `base`.
+
+    Where a campaign has `begun`, its file of molecules has proved to hold some of the space, and is not tried again.
 
     Raises SpecError, naming the field, for anything that could not run.
     """
     try:
-        return _resolve(spec, base)
+        plan = _resolve(spec, base)
+        if isinstance(plan.problem.space, Molecules) and not begun:
+            check_fit(plan.problem.space)
+        return plan
     except SpecError as error:
         raise SpecError(error.message, error.field, file) from error
     except SpaceError as error:  # a library says only when it is opened that its file is not there
@@ -53,8 +58,6 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
             "'space: {molecules: {elements: [C, N, O], heavy_atoms: 1..9}}'.",
             ("space",),
         )
-    if isinstance(space, Molecules):
-        check_fit(space)
     # Random choice has no use for cheaper fidelities: it knows nothing that they could tell it.
     levels = tuple(oracle.fidelities[-1:] if spec.acquisition == "random" else oracle.fidelities)
     names = tuple(fidelity.name for fidelity in levels)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from tests.orchestrator import bench
 from theoros.db import CampaignOwned
+from theoros.oracles import oracle
+from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import BadAnswer, NotConverged
+from theoros.oracles.spaces import Molecules
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
+from theoros.orchestrator.spec.errors import SpecError
 
 SPEC = bench.SPEC | {"budget": {"labels": 16}}
 
@@ -151,3 +156,40 @@ def test_credit_and_contest_stand_in_the_database_and_so_a_restart_changes_no_de
     finally:
         whole.close()
         restarted.close()
+
+
+class Careless:
+    """Proposes what nobody can read."""
+
+    name, kinds, needs_model = "careless", frozenset({"molecule"}), True
+
+    def propose(self, request):
+        return [Candidate("molecule", {"smiles": text}) for text in ("xx", "[Fe]", "")]
+
+
+@oracle(space=Molecules(heavy_atoms=(1, 5)), outputs={"value": ""})
+def length(smiles: str) -> float:
+    return len(smiles)
+
+
+def test_a_proposer_of_unreadable_candidates_ends_nothing(tmp_path, caplog):
+    own = {"oracle": f"{__name__}:length", "proposers": [f"{__name__}:Careless", "random"], "initial": 3}
+    with closing(Campaign(SPEC | own, tmp_path / "t.db")) as campaign:
+        for _ in range(5):
+            asked = campaign.ask()
+            campaign.tell(asked, float(len(asked.candidate.text)))
+        assert set(campaign.store.decisions(campaign.name)["proposer"]) == {"random"}
+    assert "'careless' made 3 of 3 candidates outside the space" in caplog.text
+
+
+def test_a_campaign_that_has_begun_opens_whatever_its_file_holds(tmp_path):
+    """A thousand lines of a long file may miss the few that fit, and its labels are not to be lost for it."""
+    (tmp_path / "mine.smi").write_text("CCO\nCCN\n")
+    spec = SPEC | {"oracle": f"{__name__}:length", "space": {"molecules": {"file": "mine.smi"}}}
+    with closing(Campaign(spec, tmp_path / "t.db", base=tmp_path)) as campaign:
+        campaign.ask()
+    (tmp_path / "mine.smi").write_text("CCCCCCCCCCCC\n")
+    with closing(Campaign.open(campaign.name, tmp_path / "t.db")) as again:
+        assert again.name == campaign.name
+    with pytest.raises(SpecError, match="none is a molecule of the space"):
+        Campaign(spec, tmp_path / "other.db", base=tmp_path)
