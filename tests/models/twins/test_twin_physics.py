@@ -2,10 +2,13 @@
 
 import json
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from theoros.models.data import Dataset, Point
 from theoros.models.twins.conditional_flow import ConditionalFlow
@@ -13,6 +16,8 @@ from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.cvae import ConditionalVAE
 from theoros.models.twins.physics import Penalties, Residual, Situation, residual
 from theoros.models.twins.training import Training
+from theoros.oracles.physics import scattering_exact as exact
+from theoros.oracles.physics.scattering_setup import Setup, events
 from theoros.oracles.spaces import Categorical, Ordinal, Parameters, Real
 
 QUICK = Training(members=3, steps=(150, 150))
@@ -64,6 +69,18 @@ def untaught(scattered):
 
 def violations(model):
     return {name: told["violation"] for name, told in model.hyperparameters()["residuals"].items()}
+
+
+def test_the_law_in_the_manual_holds_in_the_chamber_of_the_manual():
+    text = (Path(__file__).parents[3] / "docs" / "twins.md").read_text()
+    chamber, *_ = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S))
+    law, named = next(block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "@residual" in block), {}
+    exec(law, named)
+    setup = Setup(radius=chamber["oracle"]["scattering"]["radius"])
+    energies, impacts = np.repeat([1.44, 14.4, 144.0], 3), np.tile([-3.0, 0.5, 2.0], 3)
+    x, y = torch.from_numpy(exact.on_the_rim(setup, events(energies, impacts), outgoing=True)[:, :2].T.copy())
+    violated = named["rim"].violation(Situation({}, {"x": x[None], "y": y[None]}))
+    assert float(violated.max()) < 1e-9
 
 
 @pytest.mark.parametrize("law", [energy, mirror])
