@@ -6,7 +6,6 @@ This module imports no implementation: a campaign's specification is checked wit
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, cast
 
 from theoros.models.contract import Acquisition, Proposer, Surrogate
 from theoros.models.data import Problem
+from theoros.models.options import load
 
 
 @dataclass(frozen=True)
@@ -190,11 +190,11 @@ PROPOSERS: Mapping[str, ProposerEntry] = {
 
 
 def surrogate(name: str, options: Mapping[str, Any] | None = None) -> Surrogate:
-    """Build the surrogate `name`, or ``package.module:Class`` of a user's own; raises ValueError.
+    """Build the surrogate `name`, or ``module:Class`` of a user's own; raises ValueError.
 
     `options` are for a class that has ``with_options``.
     """
-    built = _load(_surrogate_entry(name).path)
+    built = load(_surrogate_entry(name).path)
     if not options:
         return cast(Surrogate, built())
     if not hasattr(built, "with_options"):
@@ -203,13 +203,13 @@ def surrogate(name: str, options: Mapping[str, Any] | None = None) -> Surrogate:
 
 
 def acquisition(name: str) -> Acquisition:
-    """Build the acquisition `name`, or a user's own ``package.module:Class``; raises ValueError."""
-    return cast(Acquisition, _load(_acquisition_entry(name).path)())
+    """Build the acquisition `name`, or a user's own ``module:Class``; raises ValueError."""
+    return cast(Acquisition, load(_acquisition_entry(name).path)())
 
 
 def proposer(name: str) -> Proposer:
-    """Build the proposer `name`, or a user's own ``package.module:Class``; raises ValueError."""
-    return cast(Proposer, _load(_proposer_entry(name).path)())
+    """Build the proposer `name`, or a user's own ``module:Class``; raises ValueError."""
+    return cast(Proposer, load(_proposer_entry(name).path)())
 
 
 def default_surrogate(problem: Problem) -> str:
@@ -219,7 +219,7 @@ def default_surrogate(problem: Problem) -> str:
             return name
     raise ValueError(
         f"No built-in surrogate reads candidates of kind {problem.space.kind!r}. "
-        f"Name a surrogate of your own as 'package.module:Class'."
+        f"Name a surrogate of your own as 'module:Class'."
     )
 
 
@@ -360,7 +360,7 @@ def _works(entry: ProposerEntry, problem: Problem) -> bool:
 
 def _surrogate_entry(name: str) -> SurrogateEntry:
     if ":" in name:
-        cls = _load(name)
+        cls = load(name)
         reads = tuple(getattr(cls, "reads", ()))
         return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds), reads=reads)
     return SURROGATES[_known(name, SURROGATES, "surrogate")]
@@ -368,7 +368,7 @@ def _surrogate_entry(name: str) -> SurrogateEntry:
 
 def _acquisition_entry(name: str) -> AcquisitionEntry:
     if ":" in name:
-        cls = _load(name)
+        cls = load(name)
         return AcquisitionEntry(
             name, frozenset(cls.needs), frozenset(cls.goals), bool(getattr(cls, "run_times", False))
         )
@@ -377,7 +377,7 @@ def _acquisition_entry(name: str) -> AcquisitionEntry:
 
 def _proposer_entry(name: str) -> ProposerEntry:
     if ":" in name:
-        cls = _load(name)
+        cls = load(name)
         return ProposerEntry(name, frozenset(cls.kinds), bool(cls.needs_model))
     return PROPOSERS[_known(name, PROPOSERS, "proposer")]
 
@@ -388,16 +388,6 @@ def _known(name: str, table: Mapping[str, Any], what: str) -> str:
     close = difflib.get_close_matches(name, table, n=1)
     hint = f"Did you mean {close[0]!r}?" if close else f"Use one of {', '.join(map(repr, table))}."
     raise ValueError(f"There is no {what} {name!r}. {hint}")
-
-
-def _load(path: str) -> Any:
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"{path!r} can't be loaded: {error}. Write 'package.module:Class' of something that can be imported here."
-        ) from error
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -88,6 +88,16 @@ def find(reference: str, search_path: Path | None = None) -> Any:
     raise OracleNotFoundError(f"there is no oracle {reference!r}. {hint}")
 
 
+def look_in(folder: Path) -> None:
+    """Let this process find modules in `folder`, a campaign's own, before any others.
+
+    For good: what is found there may import its neighbours later, when it is asked.
+    """
+    if (path := str(folder.resolve())) not in sys.path:
+        sys.path.insert(0, path)
+        importlib.invalidate_caches()
+
+
 def _entry_points() -> list[EntryPoint]:
     return list(entry_points(group=ENTRY_POINT_GROUP))
 
@@ -103,10 +113,8 @@ def _attribute(target: str, reference: str, search_path: Path | None = None) -> 
         raise OracleNotFoundError(
             f"{reference!r} can't be read as module:Name. Write my_oracle:Reactor for Reactor in my_oracle.py."
         )
-    if search_path is not None and (folder := str(search_path.resolve())) not in sys.path:
-        # For good: an oracle may import its neighbours later, when it is asked.
-        sys.path.insert(0, folder)
-        importlib.invalidate_caches()
+    if search_path is not None:
+        look_in(search_path)
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -58,6 +58,7 @@ class Plan:
             self.spec.credit == "per_second",
             self.spec.surrogate_options,
             self.oracle_name,
+            self.oracle.search_path if self.spec.has_own_models else None,
         )
 
     @property

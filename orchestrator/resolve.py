@@ -12,7 +12,7 @@ from theoros.models.objective import Objective
 from theoros.oracles.contract import Oracle, Quantity
 from theoros.oracles.failures import MissingDependency, OracleFailure
 from theoros.oracles.reference import OracleOptionError, OracleReference
-from theoros.oracles.registry import OracleNotFoundError
+from theoros.oracles.registry import OracleNotFoundError, look_in
 from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.oracles.spaces.fit import check_fit
@@ -86,6 +86,8 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         desirability=desirability,
         noise=noise,
     )
+    if spec.has_own_models:
+        look_in(base)
     problem, models = resolve_models(spec, problem, oracle)
     return Plan(
         spec=spec,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from theoros.models import registry
 from theoros.models.data import Problem
+from theoros.models.options import OptionError
 from theoros.oracles.contract import Oracle
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
@@ -61,6 +62,8 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
             if spec.surrogate == "auto":
                 raise ValueError("only a surrogate that is named has options. Name it, or leave them out.")
             registry.surrogate(surrogate, spec.surrogate_options)
+    except OptionError as error:
+        raise SpecError(str(error), ("surrogate", surrogate, *error.field)) from error
     except ValueError as error:
         raise SpecError(str(error), ("surrogate",)) from error
     try:

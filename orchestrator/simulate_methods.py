@@ -109,6 +109,8 @@ def _method(spec: CampaignSpec, base: Path, name: str, file: str) -> Method:
         plan = resolve(spec.model_copy(update={"acquisition": "random", "proposers": ("random",)}), base, file=file)
         return Method(name, plan, optuna_chooser(OPTUNA[name], plan))
     changes = _changes(name, labels_of(own))
+    if changes.get("surrogate", spec.surrogate) != spec.surrogate:
+        changes["surrogate_options"] = {}  # they are another's
     return Method(name, resolve(spec.model_copy(update=changes), base, file=file), EngineChooser)
 
 

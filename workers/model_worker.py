@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 import ray
 
 from theoros.models.data import Point, Proposal
 from theoros.models.widening import Widening
+from theoros.oracles.registry import look_in
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.gates.gatekeeper import Counts
 from theoros.workers import modelling
@@ -35,6 +37,8 @@ class ModelWorker:
     def __init__(self, plan: ModelPlan, threads: int) -> None:
         from theoros.models import registry
 
+        if plan.search_path is not None:  # before a belief comes, which may hold the user's own laws
+            look_in(Path(plan.search_path))
         self._plan = plan
         self._labels = Labels(plan.problem.columns)
         self._asked = Asked(plan.problem.target)

@@ -37,7 +37,8 @@ class ModelPlan:
     Where the choice of the surrogate is free, `rivals` are those among which it is made, again and again. Of `gates`
     the quick ones are the problem's veto, and the slow ones are asked here. With `credit_per_second` the time that
     proposers take counts in what they earn. `options` are those of a surrogate that was named. `oracle` is the name of
-    what is asked, under which a twin's speed is told.
+    what is asked, under which a twin's speed is told. `search_path` is the folder in which modules of the user's own
+    are looked for first, where the campaign names any.
     """
 
     problem: Problem
@@ -50,6 +51,7 @@ class ModelPlan:
     credit_per_second: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     oracle: str = "oracle"
+    search_path: str | None = None
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,12 @@ class CampaignSpec(_Frozen):
         ((name, options),) = data["surrogate"].items()
         return {**data, "surrogate": name, "surrogate_options": options or {}}
 
+    @property
+    def has_own_models(self) -> bool:
+        """Whether models, or the laws they are taught, are the user's own code, which may lie beside the file."""
+        named = (self.surrogate, self.acquisition, *self.proposers)
+        return "residuals" in self.surrogate_options or any(":" in name for name in named)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""
         data = self.model_dump(mode="json", by_alias=True)

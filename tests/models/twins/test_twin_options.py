@@ -30,12 +30,13 @@ def test_without_options_it_is_the_same_as_ever():
         ({"layers": 3}, "A twin has no option 'layers'. It has members, steps, residuals."),
         ({"members": 1}, "A twin's members is a whole number from 2 on, not 1."),
         ({"steps": True}, "A twin's steps is a whole number from 20 on, not True."),
-        ({"residuals": "a:b"}, "A twin's residuals are a list of 'package.module:name', not 'a:b'."),
+        ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
         ({"residuals": ["math:pi"]}, "'math:pi' is no residual. Put '@residual(\"pi\")' above the function."),
         (
             {"residuals": ["no_such_module:energy"]},
             "The residual 'no_such_module:energy' can't be loaded: No module named 'no_such_module'. "
-            "Write 'package.module:name' of something that can be imported here.",
+            "Write 'module:Name' for Name in module.py beside the campaign file, or 'package.module:Name' of an "
+            "installed package.",
         ),
     ],
 )
