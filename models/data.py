@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,7 +155,8 @@ class Problem:
     candidate before it is scored. `earlier` campaigns asked similar questions (`theoros.models.surrogates.transfer`).
     `noise` is what is known of the labels' errors. With a `desirability` that one number is to be large, and the
     `objectives` are the wishes of which it is made. If it is `timed`, run times are learned as well
-    (`theoros.models.run_time`). `structures` are outputs that are arrays and that the surrogate reads.
+    (`theoros.models.run_time`). `structures` are outputs that are arrays and that the surrogate reads. `constants` are
+    what the oracle's options say of every candidate alike, by names that might be parameters.
     """
 
     goal: str
@@ -172,6 +173,7 @@ class Problem:
     desirability: Desirability | None = None
     timed: bool = False
     structures: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def objective(self) -> Objective:

@@ -21,7 +21,7 @@ class SurrogateEntry:
     """Where a surrogate is implemented, and what its class declares.
 
     `needs` are a module that has to be importable and the extra that brings it; `reads` are outputs, arrays too, that
-    it wants of each label beside those to be modelled.
+    it wants of each label beside those to be modelled; `parameters` are those without which it can't read a candidate.
     """
 
     path: str
@@ -29,6 +29,7 @@ class SurrogateEntry:
     kinds: frozenset[str]
     needs: tuple[str, str] | None = None
     reads: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,11 @@ SURROGATES: Mapping[str, SurrogateEntry] = {
     ),
     "flow_matching": SurrogateEntry(f"{_TWINS}.flow_matching:FlowMatching", _GENERATIVE, _BOTH_KINDS),
     "foam_twin": SurrogateEntry(
-        f"{_TWINS}.foam:FoamTwin", frozenset({"mean", "variance", "generative"}), _PARAMETERS, reads=("films",)
+        f"{_TWINS}.foam:FoamTwin",
+        frozenset({"mean", "variance", "generative"}),
+        _PARAMETERS,
+        reads=("films",),
+        parameters=("bubbles", "disorder", "age", "seed"),
     ),
 }
 ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
@@ -297,7 +302,33 @@ def check_surrogate_name(name: str, problem: Problem) -> None:
             f"The surrogate {name!r} reads {_listed(entry.kinds)}, and the space holds {problem.space.kind!r}. "
             f"Use {default_surrogate(problem)!r}, or leave the surrogate out."
         )
+    known = {**getattr(problem.space, "parameters", {}), **problem.constants}
+    if lacking := [parameter for parameter in entry.parameters if parameter not in known]:
+        raise ValueError(
+            f"The surrogate {name!r} reads the parameter {lacking[0]!r} of every candidate, which the space lacks. "
+            f"Declare {', '.join(lacking)} in the space, or use another surrogate."
+        )
     _check_installed("surrogate", name, entry.needs)
+
+
+def check_options(name: str, options: Mapping[str, Any], problem: Problem) -> None:
+    """Raise ValueError, or OptionError, for what the surrogate `name` could not do with its options in `problem`.
+
+    A surrogate that has ``check(problem)`` is asked itself, when it is built for its options or is the user's own.
+    """
+    if options or ":" in name:  # without any there is nothing to check, and torch need not be loaded
+        built = surrogate(name, options)
+        if hasattr(built, "check"):
+            built.check(problem)
+
+
+def check_laws(name: str, options: Mapping[str, Any], acquisition: str) -> None:
+    """Raise ValueError where `acquisition` asks for the laws of a twin that is taught none."""
+    if acquisition == "violation" and not getattr(surrogate(name, options), "residuals", True):
+        raise ValueError(
+            f"The acquisition 'violation' asks where laws are broken, and the surrogate {name!r} is taught none. "
+            f"Write 'surrogate: {{{name}: {{residuals: [my_laws:energy]}}}}', or use 'distribution_distance'."
+        )
 
 
 def check_reads_noise(name: str) -> None:
@@ -361,8 +392,8 @@ def _works(entry: ProposerEntry, problem: Problem) -> bool:
 def _surrogate_entry(name: str) -> SurrogateEntry:
     if ":" in name:
         cls = load(name)
-        reads = tuple(getattr(cls, "reads", ()))
-        return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds), reads=reads)
+        reads, parameters = (tuple(getattr(cls, what, ())) for what in ("reads", "parameters"))
+        return SurrogateEntry(name, frozenset(cls.provides), frozenset(cls.kinds), reads=reads, parameters=parameters)
     return SURROGATES[_known(name, SURROGATES, "surrogate")]
 
 

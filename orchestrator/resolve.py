@@ -85,6 +85,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         feasible=gates or (CandidateConstraints(own) if own else None),
         desirability=desirability,
         noise=noise,
+        constants=dict(getattr(oracle, "constants", {})),
     )
     if spec.has_own_models:
         look_in(base)

@@ -58,10 +58,9 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
         registry.check_surrogate_name(surrogate, problem)
         if spec.surrogate != "auto" and problem.noise:
             registry.check_reads_noise(surrogate)
-        if spec.surrogate_options:
-            if spec.surrogate == "auto":
-                raise ValueError("only a surrogate that is named has options. Name it, or leave them out.")
-            registry.surrogate(surrogate, spec.surrogate_options)
+        if spec.surrogate_options and spec.surrogate == "auto":
+            raise ValueError("only a surrogate that is named has options. Name it, or leave them out.")
+        registry.check_options(surrogate, spec.surrogate_options, problem)
     except OptionError as error:
         raise SpecError(str(error), ("surrogate", surrogate, *error.field)) from error
     except ValueError as error:
@@ -71,6 +70,7 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
             registry.default_acquisition(problem, surrogate) if spec.acquisition == "auto" else spec.acquisition
         )
         registry.compatible(surrogate, acquisition, problem.aim)
+        registry.check_laws(surrogate, spec.surrogate_options, acquisition)
         rivals = registry.rivals(problem, acquisition) if spec.surrogate == "auto" else ()
     except ValueError as error:
         raise SpecError(str(error), ("acquisition",)) from error

@@ -16,7 +16,7 @@ from theoros.models.data import Array, Dataset, Problem
 from theoros.models.surrogates.standardise import standardisation
 from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.fitted import FittedEnsemble
-from theoros.models.twins.lessons import Lessons
+from theoros.models.twins.lessons import Lessons, rehearse
 from theoros.models.twins.location_scale import LocationScale
 from theoros.models.twins.members import Members, ignorant, train_members
 from theoros.models.twins.networks import Size
@@ -55,6 +55,10 @@ class Twin(ABC):
     def with_options(cls, options: Mapping[str, Any]) -> Self:
         """The twin that a campaign file asks for (`theoros.models.twins.options`); raises ValueError."""
         return cls(**configured(options))
+
+    def check(self, problem: Problem) -> None:
+        """Raise OptionError, at no cost, for `residuals` that could not be taught in `problem`."""
+        rehearse(self.residuals, problem)
 
     @abstractmethod
     def shape(self, members: int, conditions: int, outcomes: int, size: Size, generator: torch.Generator) -> Shape:

@@ -27,7 +27,7 @@ from theoros.oracles.spaces.parameters import Parameters
 
 #: The array from which the twin learns: all films of a window's frames (`theoros.oracles.physics.foam.films`).
 FILMS = "films"
-#: What a candidate says of its window.
+#: What a candidate says of its window, or else the oracle's options.
 START = ("bubbles", "disorder", "age", "seed")
 #: So many windows that were read from the artifact store are kept in memory: some MB each.
 MOST_KEPT = 256
@@ -41,7 +41,8 @@ DRAWS = 2
 class FittedFoamTwin:
     """Generators that were trained on the same windows from different starts: a committee.
 
-    A window is rolled out from the foam's own start, which costs an equilibrium and no simulation.
+    A window is rolled out from the foam's own start, which costs an equilibrium and no simulation. `constants` are what
+    candidates do not say of it, since it is the same for all.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FittedFoamTwin:
     frames: int
     interval: float
     seed: int
+    constants: Mapping[str, Any] = field(default_factory=dict)
     fell_back: bool = False
     message: str = ""
     _known: dict[tuple[str, int, int], Array] = field(default_factory=dict, repr=False, compare=False)
@@ -106,8 +108,8 @@ class FittedFoamTwin:
         """The windows of `candidates`, which may repeat, as one member sees them; `BATCH` at a time."""
         made: list[Rollout] = []
         for start in range(0, len(candidates), BATCH):
-            part = candidates[start : start + BATCH]
-            foams, first = [start_of(candidate) for candidate in part], [first_bubbles(candidate) for candidate in part]
+            part = [{**self.constants, **candidate.data} for candidate in candidates[start : start + BATCH]]
+            foams, first = [start_of(data) for data in part], [first_bubbles(data) for data in part]
             own = derived_seed(seed, member, start)
             made += windows_rolled_out(self.generators[member], foams, first, self.frames, self.interval, seed=own)
         return made
@@ -152,6 +154,7 @@ class FoamTwin:
     provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "generative"})
     kinds: ClassVar[frozenset[str]] = frozenset({"parameters"})
     reads: ClassVar[tuple[str, ...]] = (FILMS,)
+    parameters: ClassVar[tuple[str, ...]] = START
 
     def fit(
         self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
@@ -162,7 +165,7 @@ class FoamTwin:
         """
         if unknown := [output for output in problem.outputs if output not in SUMMARIES]:
             raise ValueError(f"foam_twin tells {', '.join(SUMMARIES)} of a window, and not {unknown[0]!r}")
-        known = problem.space.parameters if isinstance(problem.space, Parameters) else {}
+        known = {**(problem.space.parameters if isinstance(problem.space, Parameters) else {}), **problem.constants}
         if lacking := [name for name in START if name not in known]:
             raise ValueError(f"foam_twin rolls foams out from their start: the space has to say {', '.join(lacking)}")
         last = previous if isinstance(previous, FittedFoamTwin) else None
@@ -206,14 +209,14 @@ class FoamTwin:
             frames=frames,
             interval=interval,
             seed=derived_seed(seed, "predict"),
+            constants=problem.constants,
             fell_back=bool(message),
             message=message,
         )
 
 
-def start_of(candidate: Candidate) -> Foam:
+def start_of(data: Mapping[str, Any]) -> Foam:
     """The foam with which a candidate's life begins, in equilibrium where one is found."""
-    data = candidate.data
     return _start(int(data["bubbles"]), float(data["disorder"]), int(data["seed"]))
 
 
@@ -226,9 +229,9 @@ def _start(bubbles: int, disorder: float, seed: int) -> Foam:
         return foam  # the generator relaxes it, as well as it can
 
 
-def first_bubbles(candidate: Candidate) -> int:
+def first_bubbles(data: Mapping[str, Any]) -> int:
     """How many bubbles are left when a candidate's window begins: half for each half-life of its age."""
-    return math.ceil(int(candidate.data["bubbles"]) * math.exp2(-float(candidate.data["age"])))
+    return math.ceil(int(data["bubbles"]) * math.exp2(-float(data["age"])))
 
 
 def _window(structure: Structure) -> Window:

@@ -10,14 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from theoros.models.data import Problem
+from theoros.models.options import OptionError
 from theoros.models.sampling import derived_seed
-from theoros.models.twins.conditions import NaturalConditions
+from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.physics import Residual, Situation
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.base import Space
 
 #: Candidates from all over the space at which laws are taught and their violation is told.
 PLACES = 512
+
+#: Members and places of the made-up answers on which laws are tried: numbers that a wrong shape can't confuse.
+MADE_UP_MEMBERS, MADE_UP_PLACES = 2, 3
 
 #: What members answer at scaled conditions ``b x d``: ``M x b x m`` in standardised units.
 Answer = Callable[[Tensor], Tensor]
@@ -91,3 +96,34 @@ class Lessons:
     def _named(self, answers: Tensor) -> dict[str, Tensor]:
         outcomes = self.offset + self.scale * answers
         return {name: outcomes[..., i] for i, name in enumerate(self.outputs)}
+
+
+def rehearse(laws: Sequence[Residual], problem: Problem) -> None:
+    """Try each of the `laws` on made-up answers, before any label is paid for.
+
+    Raises OptionError for the first that could not be taught in `problem`, whatever it raises itself.
+    """
+    if not laws:
+        return
+    space, target = problem.space, len(problem.fidelities) - 1
+    candidates = space.sample(MADE_UP_PLACES, np.random.default_rng(0))
+    conditions = Conditions.of(space, candidates, np.full(len(candidates), target), len(problem.fidelities))
+    try:
+        natural = NaturalConditions.of(space, conditions, target)
+    except ValueError as error:
+        raise OptionError(str(error), ("residuals",)) from error
+    named, m = natural.tensors(candidates), len(problem.outputs)
+    lessons = Lessons(
+        tuple(laws), natural, problem.outputs, torch.zeros(m), torch.ones(m), named, natural.rows(named)
+    ).cast(torch.zeros(0))
+    answers = torch.full((MADE_UP_MEMBERS, 1, m), 0.5, requires_grad=True)  # as in training, where it is differentiated
+    for i, law in enumerate(laws):
+        try:
+            places = torch.arange(len(candidates))
+            law.violation(lessons.situation(places, lambda rows: answers + rows.mean(-1)[:, None], law.on))
+        except Exception as error:
+            raise OptionError(
+                f"The law {law.name!r} fails on a made-up answer: {type(error).__name__}: {str(error).rstrip('.')}. "
+                f"It may use the outcomes {', '.join(problem.outputs)} and the conditions {', '.join(named)}.",
+                ("residuals", i),
+            ) from error

@@ -33,7 +33,17 @@ def configured(options: Mapping[str, Any]) -> dict[str, Any]:
 def _residuals(paths: Any) -> tuple[Residual, ...]:
     if not isinstance(paths, Sequence) or isinstance(paths, str):
         raise OptionError(f"A twin's residuals are a list of 'module:name', not {paths!r}.", ("residuals",))
-    return tuple(_residual(str(path), ("residuals", i)) for i, path in enumerate(paths))
+    found: dict[str, Residual] = {}
+    for i, path in enumerate(paths):
+        law = _residual(str(path), ("residuals", i))
+        if law.name in found:
+            raise OptionError(
+                f"Two laws are called {law.name!r}, and what is told of a law stands under its name. Give {path!r} "
+                f"another, or leave it out.",
+                ("residuals", i),
+            )
+        found[law.name] = law
+    return tuple(found.values())
 
 
 def _residual(path: str, field: tuple[str | int, ...]) -> Residual:

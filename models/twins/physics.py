@@ -12,6 +12,7 @@ A conservation law is five lines:
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,10 +42,13 @@ class Situation:
     def at(self, **changed: Tensor) -> Mapping[str, Tensor]:
         """Mean outcomes where some conditions are others: what a symmetry compares with.
 
-        Raises TypeError in a law on draws, whose noise is another one elsewhere.
+        Raises TypeError in a law on draws, whose noise is another one elsewhere, and ValueError for a condition that
+        there is not.
         """
         if self.elsewhere is None:
             raise TypeError("only a law on means can ask for outcomes at other conditions")
+        if unknown := sorted(set(changed) - set(self.conditions)):
+            raise ValueError(f"there is no condition {unknown[0]!r}")
         return self.elsewhere({**self.conditions, **changed})
 
 
@@ -59,6 +63,8 @@ class Residual:
     length of the likelihood's (Wang, Teng & Perdikaris, SIAM J. Sci. Comput. 43, A3055 (2021), arXiv:2001.04536).
     A law `on` ``"means"`` holds of the noise-free outcome, one on ``"draws"`` of every outcome that is drawn. It is
     taught at conditions from all over the space, labelled or not.
+
+    Raises ValueError for a weight that is negative or not finite, and for another word than these two.
     """
 
     name: str
@@ -66,6 +72,13 @@ class Residual:
     weight: float = 1.0
     balanced: bool = False
     on: Literal["means", "draws"] = "means"
+
+    def __post_init__(self) -> None:
+        weight: object = self.weight
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise ValueError(f"The residual {self.name!r} has the weight {weight!r}. Give a number from zero on.")
+        if self.on not in ("means", "draws"):
+            raise ValueError(f"The residual {self.name!r} is on {self.on!r}. Write 'means' or 'draws'.")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By its name, if its name now means the residual rather than the function: pickle would miss the function."""
@@ -76,7 +89,9 @@ class Residual:
 
     def violation(self, situation: Situation) -> Tensor:
         """Root mean square of the residual over its last axes at each condition, ``M x b``; raises ValueError."""
-        value = self.law(situation)
+        value: object = self.law(situation)
+        if not isinstance(value, Tensor):
+            raise ValueError(f"The residual {self.name!r} gives a {type(value).__name__}. Return a tensor.")
         shape = next(iter(situation.outcomes.values())).shape
         if value.shape[:2] != shape:
             raise ValueError(

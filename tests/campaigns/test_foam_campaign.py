@@ -17,6 +17,7 @@ from theoros.models.registry import acquisition
 from theoros.models.twins import foam, foam_rollout
 from theoros.models.twins.foam import FoamTwin
 from theoros.oracles.physics.foam import K0
+from theoros.oracles.physics.foam.oracle import FoamOracle
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.spec.errors import SpecError
@@ -46,6 +47,24 @@ def test_an_oracle_that_gives_no_films_is_refused_with_the_mend(content):
     ) as e:
         resolve(spec, FOLDER)
     assert e.value.field == ("surrogate",)
+
+
+def test_what_the_oracle_fixes_for_all_foams_is_told_to_the_twin(content):
+    content["space"] = {"parameters": {"age": {"real": [0, 1]}, "seed": {"integer": "0..99"}}}
+    content["oracle"] = {"foam": {"bubbles": 32, "frames": 12}}
+    assert resolve(spec_from_dict(content), FOLDER).problem.constants == {"bubbles": 32, "disorder": 0.5}
+
+
+def test_a_space_without_them_is_refused_where_the_oracle_does_not_tell(content, monkeypatch):
+    monkeypatch.setattr(FoamOracle, "constants", {})
+    content["space"]["parameters"] = {"disorder": {"real": [0.1, 0.6]}, "seed": {"integer": "0..99"}}
+    with pytest.raises(SpecError) as caught:
+        resolve(spec_from_dict(content), FOLDER)
+    assert caught.value.field == ("surrogate",)
+    assert caught.value.message == (
+        "The surrogate 'foam_twin' reads the parameter 'bubbles' of every candidate, which the space lacks. Declare "
+        "bubbles, age in the space, or use another surrogate."
+    )
 
 
 def test_two_windows_teach_the_twin_to_coarsen(content):

@@ -12,6 +12,7 @@ from theoros.models import registry
 def test_the_table_of_surrogates_says_what_the_classes_say(name):
     entry, built = registry.SURROGATES[name], registry.surrogate(name)
     assert (built.name, built.provides, built.kinds) == (name, entry.provides, entry.kinds)
+    assert (getattr(built, "reads", ()), getattr(built, "parameters", ())) == (entry.reads, entry.parameters)
 
 
 @pytest.mark.parametrize("name", list(registry.ACQUISITIONS))

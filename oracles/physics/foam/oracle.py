@@ -129,6 +129,12 @@ class FoamOracle:
             for level in options.fidelities
         )
 
+    @property
+    def constants(self) -> dict[str, float]:
+        """What is the same of every foam: the options that stand for parameters which the space lacks."""
+        declared = getattr(self.space, "parameters", {})
+        return {name: getattr(self.options, name) for name in PARAMETERS if name not in declared}
+
     def evaluate(self, candidate: Candidate, fidelity: str) -> Answer:
         """Simulate the candidate's window at the level `fidelity`.
 

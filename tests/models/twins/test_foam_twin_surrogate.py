@@ -73,6 +73,15 @@ def fitted(dataset):
     return TWIN.fit(problem(), dataset, seed=3)
 
 
+def test_it_makes_no_difference_who_tells_what_all_foams_have_in_common(dataset, fitted):
+    """Parameters of the space, or options of the oracle, which are the problem's constants."""
+    space = Parameters({"seed": Integer(0, 99)})
+    short = tuple(Point(space.candidate({"seed": seed}), "exact") for seed in (1, 2))
+    constants = {"bubbles": 16, "disorder": 0.4, "age": 0.0}
+    twin = TWIN.fit(replace(problem(), space=space, constants=constants), replace(dataset, points=short), seed=3)
+    assert np.array_equal(twin.predict(short).mean, fitted.predict(dataset.points).mean)
+
+
 def test_a_window_in_one_number_each(windows):
     one = windows[1]
     told = summary(one)
@@ -145,9 +154,9 @@ def test_predictions_repeat_and_do_not_depend_on_company(fitted, dataset):
 
 
 def test_an_older_window_begins_with_fewer_bubbles(fitted):
-    assert first_bubbles(candidate(1, age=1.0)) == 8
-    assert first_bubbles(candidate(1, age=0.5)) == math.ceil(16 * 0.5**0.5)
-    assert start_of(candidate(1)).bubbles == 16
+    assert first_bubbles(candidate(1, age=1.0).data) == 8
+    assert first_bubbles(candidate(1, age=0.5).data) == math.ceil(16 * 0.5**0.5)
+    assert start_of(candidate(1).data).bubbles == 16
     (rollout,) = fitted.rollouts([candidate(1, age=0.1)], 0, seed=0)
     assert rollout.frames[0].bubbles <= 16
     assert len(rollout.frames) == 3
