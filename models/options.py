@@ -29,6 +29,14 @@ def whole(what: str, options: Mapping[str, Any], name: str, least: int, default:
     return value
 
 
+def yes_or_no(what: str, options: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Whether the option `name` says true, or its `default`; raises OptionError."""
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise OptionError(f"A {what}'s {name} is true or false, not {value!r}.", (name,))
+    return value
+
+
 def load(path: str) -> Any:
     """What ``module:Name`` names; raises ValueError, whatever the module raises.
 

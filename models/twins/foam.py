@@ -6,17 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Point, Prediction, Problem, Structure
+from theoros.models.options import check_names, whole, yes_or_no
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_rollout import windows_rolled_out
 from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
 from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
+from theoros.models.twins.options import LEAST_MEMBERS, LEAST_STEPS
 from theoros.models.twins.unseen_behaviour import RolledOut
 from theoros.models.twins.unseen_foam import window_rolled_out
 from theoros.oracles.candidate import Candidate
@@ -29,6 +31,8 @@ from theoros.oracles.spaces.parameters import Parameters
 FILMS = "films"
 #: What a candidate says of its window, or else the oracle's options.
 START = ("bubbles", "disorder", "age", "seed")
+#: The options that a campaign file may give.
+NAMES = ("members", "steps", "physics")
 #: So many windows that were read from the artifact store are kept in memory: some MB each.
 MOST_KEPT = 256
 #: So many foams are rolled out at once.
@@ -155,6 +159,24 @@ class FoamTwin:
     kinds: ClassVar[frozenset[str]] = frozenset({"parameters"})
     reads: ClassVar[tuple[str, ...]] = (FILMS,)
     parameters: ClassVar[tuple[str, ...]] = START
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The twin that a campaign file asks for; raises OptionError.
+
+        ``members`` is a number of two or more, ``steps`` the most steps of training, and with ``physics: false`` the
+        laws are left out of the loss. Gas is conserved all the same, by how frames are made.
+        """
+        check_names("foam twin", options, NAMES)
+        plain = cls()
+        steps = whole("foam twin", options, "steps", LEAST_STEPS, plain.steps)
+        physics = yes_or_no("foam twin", options, "physics", True)
+        return cls(
+            members=whole("foam twin", options, "members", LEAST_MEMBERS, plain.members),
+            steps=steps,
+            more=min(plain.more, steps),
+            weights=plain.weights if physics else plain.weights.without_physics(),
+        )
 
     def fit(
         self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None

@@ -49,6 +49,17 @@ def test_an_oracle_that_gives_no_films_is_refused_with_the_mend(content):
     assert e.value.field == ("surrogate",)
 
 
+def test_the_file_may_leave_physics_out_of_its_loss(content):
+    content["surrogate"] = {"foam_twin": {"members": 2, "steps": 20, "physics": False}}
+    assert resolve(spec_from_dict(content), FOLDER).models.options["physics"] is False
+    content["surrogate"]["foam_twin"]["physics"] = "off"
+    with pytest.raises(SpecError) as caught:
+        resolve(spec_from_dict(content), FOLDER, file="campaign.yaml")
+    assert str(caught.value) == (
+        "campaign.yaml: surrogate.foam_twin.physics: A foam twin's physics is true or false, not 'off'."
+    )
+
+
 def test_what_the_oracle_fixes_for_all_foams_is_told_to_the_twin(content):
     content["space"] = {"parameters": {"age": {"real": [0, 1]}, "seed": {"integer": "0..99"}}}
     content["oracle"] = {"foam": {"bubbles": 32, "frames": 12}}

@@ -13,10 +13,12 @@ from theoros.db.outputs import HeldArray, StoredArray
 from theoros.models.acquisition.violation import Violation
 from theoros.models.data import Dataset, Origin, Point, Problem
 from theoros.models.objective import Objective
-from theoros.models.registry import acquisition, structures_read
+from theoros.models.options import OptionError
+from theoros.models.registry import acquisition, structures_read, surrogate
 from theoros.models.twins import foam_rollout
 from theoros.models.twins.foam import FoamTwin, first_bubbles, start_of
 from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
+from theoros.models.twins.foam_training import Weights
 from theoros.oracles import Integer, Parameters, Real
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.physics.foam import K0, T1, advance, coarsen_to, equilibrate, voronoi
@@ -237,3 +239,34 @@ def test_windows_that_break_the_laws_can_be_asked_for(fitted, dataset, monkeypat
         assert (values > 0).all()
     score = Violation(references=2).scorer(problem(("growth_rate",)), fitted, dataset, (), seed=1)
     assert (score(candidates) > 0).all()
+
+
+def test_a_file_says_how_many_members_there_are_and_how_long_they_are_trained():
+    twin = surrogate("foam_twin", {"members": 5, "steps": 25})
+    assert (twin.members, twin.steps, twin.more) == (5, 25, 25)
+    assert twin.weights == FoamTwin().weights
+    assert surrogate("foam_twin", {"steps": 400}).more == FoamTwin().more
+    assert surrogate("foam_twin", {}) == FoamTwin() == surrogate("foam_twin", {"physics": True})
+
+
+def test_without_physics_the_laws_are_no_terms_of_its_loss_and_are_told_all_the_same(dataset):
+    twin = surrogate("foam_twin", {"members": 2, "steps": 20, "physics": False})
+    assert twin.weights == Weights().without_physics()
+    fitted = replace(twin, steps=2).fit(problem(), dataset, seed=3)
+    assert set(fitted.hyperparameters()["loss"]) == {"frames", "gas", "adversarial"}
+    assert set(fitted.violations([candidate(1)], seed=1)) == set(LAWS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"residuals": []}, "A foam twin has no option 'residuals'. It has members, steps, physics."),
+        ({"members": 1}, "A foam twin's members is a whole number from 2 on, not 1."),
+        ({"steps": 19}, "A foam twin's steps is a whole number from 20 on, not 19."),
+        ({"physics": "no"}, "A foam twin's physics is true or false, not 'no'."),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(options, message):
+    with pytest.raises(OptionError) as caught:
+        surrogate("foam_twin", options)
+    assert (str(caught.value), caught.value.field) == (message, (next(iter(options)),))
