@@ -34,12 +34,20 @@ class SurrogateEntry:
 
 @dataclass(frozen=True)
 class AcquisitionEntry:
-    """Where an acquisition is implemented, and what its class declares."""
+    """Where an acquisition is implemented, and what its class declares.
+
+    It works with `instead`, where that is something, as well as with all that it `needs`.
+    """
 
     path: str
     needs: frozenset[str]
     goals: frozenset[str]
     run_times: bool = False
+    instead: frozenset[str] = frozenset()
+
+    def works_with(self, provided: frozenset[str]) -> bool:
+        """Whether a surrogate that provides these things serves it."""
+        return self.needs <= provided or (bool(self.instead) and self.instead <= provided)
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ _PARAMETERS, _MOLECULE = frozenset({"parameters"}), frozenset({"molecule"})
 _BOTH_KINDS = _PARAMETERS | _MOLECULE
 _MOMENTS = frozenset({"mean", "variance"})
 _GAUSSIAN = frozenset({"mean", "variance", "samples", "posterior", "gradient"})
-_GENERATIVE = frozenset({"mean", "variance", "samples", "generative"})
+_GENERATIVE = frozenset({"mean", "variance", "samples", "generative", "left_out"})
 _POSTERIOR, _OPTIMIZE, _LEARN = frozenset({"posterior"}), frozenset({"optimize"}), frozenset({"learn"})
 _ONE, _PARETO = frozenset({"optimize", "match"}), frozenset({"pareto"})
 _DESIRABILITY = frozenset({"desirability"})
@@ -152,7 +160,9 @@ ACQUISITIONS: Mapping[str, AcquisitionEntry] = {
     "epig": AcquisitionEntry(f"{_ACQUISITION}.epig:ExpectedPredictiveInformationGain", frozenset({"samples"}), _LEARN),
     "bald": AcquisitionEntry(f"{_ACQUISITION}.bald:Disagreement", frozenset({"variance"}), _LEARN),
     "committee": AcquisitionEntry(f"{_ACQUISITION}.committee:QueryByCommittee", frozenset({"samples"}), _LEARN),
-    "loo_variance": AcquisitionEntry(f"{_ACQUISITION}.loo_variance:LeaveOneOutVariance", _POSTERIOR, _LEARN),
+    "loo_variance": AcquisitionEntry(
+        f"{_ACQUISITION}.loo_variance:LeaveOneOutVariance", _POSTERIOR, _LEARN, instead=frozenset({"left_out"})
+    ),
     "distribution_distance": AcquisitionEntry(
         f"{_ACQUISITION}.distribution_distance:DistributionDistance", frozenset({"generative"}), _LEARN
     ),
@@ -374,9 +384,10 @@ def compatible(surrogate: str, acquisition: str, goal: str) -> None:
             f"The acquisition {acquisition!r} serves the goal {_listed(wanted.goals)}, and the campaign's is {goal!r}. "
             f"Use one of {serving}."
         )
-    if missing := wanted.needs - offered.provides:
+    if not wanted.works_with(offered.provides):
+        missing = wanted.needs - offered.provides
         fitting = ", ".join(
-            repr(name) for name, e in ACQUISITIONS.items() if e.needs <= offered.provides and goal in e.goals
+            repr(name) for name, e in ACQUISITIONS.items() if e.works_with(offered.provides) and goal in e.goals
         )
         raise ValueError(
             f"The acquisition {acquisition!r} needs {_listed(missing)}, which the surrogate {surrogate!r} lacks. "
@@ -400,9 +411,8 @@ def _surrogate_entry(name: str) -> SurrogateEntry:
 def _acquisition_entry(name: str) -> AcquisitionEntry:
     if ":" in name:
         cls = load(name)
-        return AcquisitionEntry(
-            name, frozenset(cls.needs), frozenset(cls.goals), bool(getattr(cls, "run_times", False))
-        )
+        run_times, instead = bool(getattr(cls, "run_times", False)), frozenset(getattr(cls, "instead", ()))
+        return AcquisitionEntry(name, frozenset(cls.needs), frozenset(cls.goals), run_times, instead)
     return ACQUISITIONS[_known(name, ACQUISITIONS, "acquisition")]
 
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
+from theoros.models.acquisition.member_patterns import one_after_another, patterns_of, unsettled
+from theoros.models.acquisition.predicted import at_target, likely, offers_posterior, spread
 from theoros.models.acquisition.several import total, wanted
 from theoros.models.contract import FittedSurrogate, Score
-from theoros.models.data import Dataset, Point, Problem
+from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.surrogates.output_model import OutputModel
 from theoros.models.surrogates.posterior import Posterior
+from theoros.models.twins.contract import FittedTwin
+from theoros.oracles.candidate import Candidate
 
 #: Far from all labels the model is taken at its word; beside one this counts next to nothing.
 PRIOR = 1e-3
@@ -32,18 +36,26 @@ class LeaveOneOutVariance:
     expected squared leave-one-out error; here the process's own kernel carries it over. The errors cost one
     factorisation, no refits: Dubrule, Math. Geol. 15, 687 (1983), doi:10.1007/BF01033232.
 
-    Pending points are conditioned on first. Of several outputs that are learned, values in standardised units add up.
-    Where there are constraints it is weighed by the probability that they hold.
+    Of a twin it is the variance of the members' means, times how far labels nearby lie from what members foresaw that
+    had not seen them (`theoros.models.twins.foreseen`).
+
+    Pending points are conditioned on first; with a twin a candidate counts for less the more its members differ as they
+    do at one that is asked already (`theoros.models.acquisition.member_patterns`, from `draws` draws). Of several
+    outputs that are learned, values in standardised units add up. Where there are constraints it is weighed by the
+    probability that they hold.
     """
+
+    draws: int = 16
 
     name: ClassVar[str] = "loo_variance"
     needs: ClassVar[frozenset[str]] = frozenset({"posterior"})
+    instead: ClassVar[frozenset[str]] = frozenset({"left_out"})
     goals: ClassVar[frozenset[str]] = frozenset({"learn"})
 
     def build(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> FeatureAcquisition:
-        """The acquisition as a BoTorch function over features, differentiable."""
+        """The acquisition as a BoTorch function over features, differentiable; needs a Gaussian belief."""
         belief, target = belief_of(model), len(problem.fidelities) - 1
         parts = []
         for output in wanted(problem):
@@ -55,7 +67,59 @@ class LeaveOneOutVariance:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
     ) -> Score:
         """Scaled variances, in squared standardised units."""
-        return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+        if offers_posterior(model):
+            return feature_scorer(model, self.build(problem, model, dataset, pending, seed=seed))
+        asked = self._patterns(problem, model, dataset, [point.candidate for point in pending], seed)
+
+        def score(candidates: Sequence[Candidate]) -> Array:
+            values = _of_members(problem, model, dataset, candidates)
+            if not pending:
+                return values
+            return values * unsettled(self._patterns(problem, model, dataset, candidates, seed), asked)
+
+        return score
+
+    def batch(
+        self,
+        problem: Problem,
+        model: FittedSurrogate,
+        dataset: Dataset,
+        pending: Sequence[Point],
+        candidates: Sequence[Candidate],
+        n: int,
+        *,
+        seed: int,
+    ) -> list[Pick] | None:
+        """Of a twin one after another, each settled before the next; None with a posterior, which takes picks in."""
+        if offers_posterior(model):
+            return None
+        values = self.scorer(problem, model, dataset, pending, seed=seed)(candidates)
+        return one_after_another(values, self._patterns(problem, model, dataset, candidates, seed), n)
+
+    def _patterns(
+        self, problem: Problem, model: FittedSurrogate, dataset: Dataset, candidates: Sequence[Candidate], seed: int
+    ) -> Array:
+        return patterns_of(problem, cast(FittedTwin, model), dataset, candidates, self.draws, seed)
+
+
+class LeavesOut(Protocol):
+    """What ``"left_out"`` means in a surrogate's `provides`."""
+
+    def left_out_errors(self, candidates: Sequence[Candidate]) -> Array:
+        """See `theoros.models.twins.fitted.FittedEnsemble.left_out_errors`."""
+        ...
+
+
+def _of_members(problem: Problem, model: FittedSurrogate, dataset: Dataset, candidates: Sequence[Candidate]) -> Array:
+    """Variances of the members' means (n), in units of the labels' spread, times the errors nearby."""
+    if not candidates:
+        return np.zeros(0)
+    prediction, errors = at_target(problem, model, candidates), cast(LeavesOut, model).left_out_errors(candidates)
+    values = np.zeros(len(candidates))
+    for output in wanted(problem):
+        k = prediction.outputs.index(output)
+        values += (prediction.std[:, k] / spread(problem, dataset, output)) ** 2 * errors[:, k]
+    return np.asarray(np.nan_to_num(values * likely(problem, prediction), nan=-np.inf), dtype=np.float64)
 
 
 @dataclass(frozen=True)

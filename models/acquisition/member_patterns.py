@@ -40,6 +40,15 @@ def patterns(samples: Array) -> Array:
     return np.asarray(np.moveaxis(means - means.mean(0), 0, 1).reshape(samples.shape[2], -1), dtype=np.float64)
 
 
+def patterns_of(
+    problem: Problem, twin: FittedTwin, dataset: Dataset, candidates: Sequence[Candidate], n: int, seed: int
+) -> Array:
+    """`patterns` of candidates (b), from `n` draws of each member."""
+    own = [np.zeros((0, twin.members * len(wanted(problem))))]
+    own += [patterns(samples) for _, samples in drawn(problem, twin, dataset, candidates, n, seed)]
+    return np.concatenate(own)
+
+
 def unsettled(own: Array, asked: Array) -> Array:
     """What is left (b) of candidates with patterns `own`, ``b x f``, when labels come where the patterns ``a x f`` are.
 

@@ -8,9 +8,8 @@ from typing import ClassVar, Protocol, cast
 
 import numpy as np
 
-from theoros.models.acquisition.member_patterns import drawn, one_after_another, patterns, unsettled
+from theoros.models.acquisition.member_patterns import one_after_another, patterns_of, unsettled
 from theoros.models.acquisition.predicted import at_target, likely
-from theoros.models.acquisition.several import wanted
 from theoros.models.contract import FittedSurrogate, Score
 from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.sampling import derived_seed
@@ -92,10 +91,7 @@ class Violation:
     def _patterns(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, candidates: Sequence[Candidate], seed: int
     ) -> Array:
-        twin = cast(FittedTwin, model)
-        own = [np.zeros((0, twin.members * len(wanted(problem))))]
-        own += [patterns(samples) for _, samples in drawn(problem, twin, dataset, candidates, self.draws, seed)]
-        return np.concatenate(own)
+        return patterns_of(problem, cast(FittedTwin, model), dataset, candidates, self.draws, seed)
 
 
 def _violations(model: FittedSurrogate, candidates: Sequence[Candidate], seed: int) -> Mapping[str, Array]:

@@ -48,7 +48,7 @@ class Twin(ABC):
     device: str | None = None
 
     name: ClassVar[str]
-    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "samples", "generative"})
+    provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "samples", "generative", "left_out"})
     kinds: ClassVar[frozenset[str]] = frozenset({"parameters", "molecule"})
 
     @classmethod

@@ -113,6 +113,16 @@ class FittedEnsemble:
             return {}
         return _violations(self.lessons.at(candidates), self.ensemble, seed)
 
+    def left_out_errors(self, candidates: Sequence[Candidate]) -> Array:
+        """Squared errors (``n x m``) of labels near `candidates`, by the members that had not seen them.
+
+        Over the variance that the twin then states, at the target fidelity: about one where it is honest, and one where
+        there are no labels near. The acquisition ``loo_variance`` asks for it.
+        """
+        target = np.full(len(candidates), len(self.fidelities) - 1, dtype=np.int64)
+        rows = torch.from_numpy(self.conditions.rows(candidates, target))
+        return np.asarray(self.ensemble.foreseen.near(rows).numpy(), dtype=np.float64)
+
     def hyperparameters(self) -> Mapping[str, Any]:
         """JSON data: of each output what was made of its labels; of each law its weight and its violation.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.beyond import Beyond
+from theoros.models.twins.foreseen import Foreseen, nothing_foreseen
 from theoros.models.twins.lessons import Lessons
 from theoros.models.twins.location_scale import Ignorance, LocationScale, fit_location_scale
 from theoros.models.twins.networks import Size
@@ -37,12 +38,14 @@ BATCH = 64
 class Members:
     """Trained members in standardised units, in double precision on the CPU.
 
-    `stretch` (m) is the standard deviation of the shapes' draws, on average over members and labels.
+    `stretch` (m) is the standard deviation of the shapes' draws, on average over members and labels. `foreseen` is how
+    well members told labels that they had not seen.
     """
 
     location_scale: LocationScale | Ignorance
     shape: Shape
     stretch: Tensor
+    foreseen: Foreseen
 
     def means(self, rows: Tensor) -> Tensor:
         """Means ``M x b x m`` at scaled conditions ``b x d``."""
@@ -60,7 +63,8 @@ class Members:
 
 def ignorant(members: int, outcomes: int) -> Members:
     """Members before any label."""
-    return Members(Ignorance(members, outcomes), NormalShape(outcomes), torch.ones(outcomes).double())
+    shape, stretch = NormalShape(outcomes), torch.ones(outcomes).double()
+    return Members(Ignorance(members, outcomes), shape, stretch, nothing_foreseen(outcomes))
 
 
 def train_members(
@@ -88,11 +92,11 @@ def train_members(
     fit_location_scale(model, table, training, steps, generator, penalties)
     generator.manual_seed(derived_seed(seed, "shape"))
     shape = _shaped(model, table, make, training, sizes[1], lessons, generator)
-    stretch = _stretch(shape, table, generator)
+    stretch, foreseen = _stretch(shape, table, generator), Foreseen.of(model.left_out(table), table)
     if apart:
         generator.manual_seed(derived_seed(seed, "beyond"))
         model.beyond = Beyond(table.members, m, table.conditions.cpu(), generator)
-    return Members(_settled(model), cast(Shape, _settled(cast(nn.Module, shape))), stretch)
+    return Members(_settled(model), cast(Shape, _settled(cast(nn.Module, shape))), stretch, foreseen)
 
 
 def _stretch(shape: Shape, table: Table, generator: torch.Generator) -> Tensor:

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.models.exact_twin import ExactTwin
 from theoros.models import registry
 from theoros.models.acquisition.loo_variance import LeaveOneOutVariance, left_out_errors
 from theoros.models.checks import check_acquisition
+from theoros.models.decide import propose, select
 from theoros.models.objective import Objective
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.posterior import Posterior
@@ -107,3 +109,67 @@ def test_a_sparse_process_is_judged_by_its_labels_and_not_by_its_inducing_points
     plain = registry.acquisition("std").scorer(problem, model, dataset, [], seed=0)(new) ** 2
     errors = score / plain
     assert np.median(errors[near]) > 1.5 * np.median(errors[~near])
+
+
+class Doubtful(ExactTwin):
+    """Labels on the right were foreseen nine times as badly as it said, as for y; those of z as well as it said."""
+
+    def left_out_errors(self, candidates):
+        x = np.array([candidate.data["x"] for candidate in candidates])
+        return np.stack([np.where(x > 0.5, 9.0, 1.0), np.ones(len(x))], axis=1)
+
+
+@pytest.fixture
+def twin_problem(square, make_problem, label, rng):
+    problem = make_problem(square, goal="learn", outputs=("y", "z"), objectives=(Objective("y"), Objective("z")))
+    return problem, label(problem, square.sample(20, rng), lambda d: 3 * d["x"], lambda d: d["y"])
+
+
+def test_of_a_twin_it_is_the_variance_of_means_times_the_errors_nearby(twin_problem, square, rng):
+    problem, dataset = twin_problem
+    new = square.sample(30, rng)
+    found = LeaveOneOutVariance().scorer(problem, Doubtful((-0.3, 0.3)), dataset, [], seed=1)(new)
+    y, z = 0.3**2 / dataset.values.var(0)
+    assert np.allclose(found, [z + y * (9 if candidate.data["x"] > 0.5 else 1) for candidate in new])
+
+
+def test_of_a_twin_a_pending_point_settles_what_is_in_question_as_it_is_there(twin_problem, square, at, rng):
+    problem, dataset = twin_problem
+    twin, new = Doubtful((-0.3, 0.0, 0.3), noise=0.02), square.sample(30, rng)
+    before = LeaveOneOutVariance().scorer(problem, twin, dataset, [], seed=1)(new)
+    after = LeaveOneOutVariance().scorer(problem, twin, dataset, at(problem, new[:1]), seed=1)(new)
+    assert (after < 0.1 * before).all()
+
+
+def test_with_a_twin_the_contract_is_kept(twin_problem, square, rng):
+    twin = Doubtful((-0.3, 0.1, 0.3), noise=0.1, quiet=0.5)
+    assert (
+        check_acquisition(LeaveOneOutVariance(), twin_problem[0], twin, twin_problem[1], square.sample(12, rng)) == []
+    )
+
+
+@pytest.mark.parametrize("name", ["cvae", "cgan", "conditional_flow", "flow_matching", "gp"])
+def test_it_goes_with_twins_and_with_processes(name):
+    registry.compatible(name, "loo_variance", "learn")
+
+
+@pytest.mark.parametrize("name", ["foam_twin", "random_forest"])
+def test_it_does_not_go_with_what_knows_no_errors_of_labels_left_out(name):
+    with pytest.raises(ValueError, match=f"needs 'posterior', which the surrogate '{name}' lacks"):
+        registry.compatible(name, "loo_variance", "learn")
+
+
+def test_a_twin_knows_where_it_foresaw_badly(square, make_problem, label, rng):
+    """Near the step, where the function is wild; it serves the search for candidates too."""
+    problem = make_problem(square, goal="learn", deterministic=False)
+    dataset = label(problem, square.sample(100, rng), ridge)
+    twin = registry.surrogate("cvae", {"members": 4, "steps": 200}).fit(problem, dataset, seed=0)
+    new = square.sample(80, rng)
+    near = np.array([abs(c.data["x"] - 0.3) < 0.12 for c in new])
+    errors = twin.left_out_errors(new)[:, 0]
+    assert np.median(errors[near]) > 1.2 * np.median(errors[~near])  # 1.3 to 1.8 over seeds and lengths of training
+    acquisition = registry.acquisition("loo_variance")
+    assert check_acquisition(acquisition, problem, twin, dataset, new[:8]) == []
+    optimizer = registry.proposer("acquisition_optimizer")
+    found = propose(problem, [optimizer], dataset, twin, acquisition, [], set(), 1, 1)
+    assert select(problem, found, dataset, twin, acquisition, [], set(), 1, 1)[0].acquisition == "loo_variance"

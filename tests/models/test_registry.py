@@ -19,6 +19,7 @@ def test_the_table_of_surrogates_says_what_the_classes_say(name):
 def test_the_table_of_acquisitions_says_what_the_classes_say(name):
     entry, built = registry.ACQUISITIONS[name], registry.acquisition(name)
     assert (built.name, built.needs, built.goals) == (name, entry.needs, entry.goals)
+    assert getattr(built, "instead", frozenset()) == entry.instead
 
 
 @pytest.mark.parametrize("name", list(registry.PROPOSERS))
