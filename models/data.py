@@ -173,7 +173,7 @@ class Problem:
     desirability: Desirability | None = None
     timed: bool = False
     structures: tuple[str, ...] = ()
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def objective(self) -> Objective:
