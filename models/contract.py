@@ -107,7 +107,8 @@ class ProposalRequest:
     is a model; `model` is the fitted surrogate for proposers that optimise over encoded features themselves.
     `labelled` holds the best-first labelled candidates at the target fidelity; `seen` the hashes already asked or
     decided, which a proposer need not return again. `pending` are points decided and not yet answered; `dataset` are
-    the labels, for proposers that build an acquisition over features.
+    the labels, for proposers that build an acquisition over features. `has_room` is False of molecules that a quota of
+    diversity keeps out for now (`theoros.models.diversity`): a search may pass through them, and returns none.
     """
 
     problem: Problem
@@ -120,6 +121,15 @@ class ProposalRequest:
     acquisition: Acquisition | None = None
     score: Score | None = None
     dataset: Dataset | None = None
+    has_room: Callable[[Candidate], bool] | None = None
+
+    @property
+    def admits(self) -> Callable[[Candidate], bool] | None:
+        """Whether a candidate may be returned, by the problem's own constraint and the quota; None where all may."""
+        feasible, has_room = self.problem.feasible, self.has_room
+        if feasible is None or has_room is None:
+            return feasible or has_room
+        return lambda candidate: feasible(candidate) and has_room(candidate)
 
 
 class Proposer(Protocol):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.models.desirability import Desirability
+from theoros.models.diversity import Quota
 from theoros.models.forecast import Forecast
 from theoros.models.objective import Objective
 from theoros.oracles.candidate import Candidate
@@ -156,7 +157,8 @@ class Problem:
     `noise` is what is known of the labels' errors. With a `desirability` that one number is to be large, and the
     `objectives` are the wishes of which it is made. If it is `timed`, run times are learned as well
     (`theoros.models.run_time`). `structures` are outputs that are arrays and that the surrogate reads. `constants` are
-    what the oracle's options say of every candidate alike, by names that might be parameters.
+    what the oracle's options say of every candidate alike, by names that might be parameters. `diversity` is how many
+    near copies of one molecule may be asked together.
     """
 
     goal: str
@@ -174,6 +176,7 @@ class Problem:
     timed: bool = False
     structures: tuple[str, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    diversity: Quota | None = None
 
     @property
     def objective(self) -> Objective:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -14,8 +15,10 @@ import numpy as np
 from theoros.models.contract import Acquisition, BatchAcquisition, FittedSurrogate, ProposalRequest, Proposer, Score
 from theoros.models.credit import merged, offers, promises, shares, told
 from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Pick, Point, Problem, Proposal
+from theoros.models.diversity import Company
 from theoros.models.forecast import Forecast
 from theoros.models.labelled import labelled_best_first
+from theoros.models.picked import Picked
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
@@ -26,6 +29,8 @@ logger = logging.getLogger(__name__)
 POOL = 32
 #: The name under which candidates that have labels below the target fidelity only are proposed again.
 PROMOTION = "promotion"
+#: How often proposers are asked at most for candidates that a quota of diversity leaves room for.
+ROUNDS = 3
 #: The reason of a choice that no model had a part in.
 _BEFORE = "chosen before the first fit"
 
@@ -73,6 +78,10 @@ def propose(
     several acquisitions that take turns one scores them all. `per_second` counts their time as well: then a proposer
     with less than an equal share makes as many as the others, but sits out in proportion, so that its time is saved.
     Each proposal comes with what all proposers brought (`Proposal.offers`).
+
+    Where the problem has a quota (`Problem.diversity`), nothing is proposed that lies in a circle which is full of what
+    is pending, unless there is nothing else. While fewer than `n` have room beside each other proposers are asked
+    again, `ROUNDS` times at most, and those that have come first.
     """
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"))
     acquisition = turn.acquisition
@@ -90,19 +99,21 @@ def propose(
         dataset=dataset,
     )
     made = _Made(problem, seen, turn.name, parts)
-    for index, proposer in enumerate(proposers):
-        if proposer.needs_model and model is None:
-            continue
-        own_seed = derived_seed(seed, proposer.name, index)
-        weight = parts[proposer.name] * len(parts) if parts else 1.0
-        if per_second and weight < 1.0:
-            if np.random.default_rng(derived_seed(own_seed, "sits out")).random() > weight:
+    company = _company(problem, dataset, pending)
+    for asked in _rounds(request, made, company, n):
+        for index, proposer in enumerate(proposers):
+            if proposer.needs_model and model is None:
                 continue
-            weight = 1.0
-        try:
-            made.ask(proposer, replace(request, n=max(1, round(weight * request.n)), seed=own_seed))
-        except Exception:
-            logger.warning("the proposer %r failed and is left out of this decision", proposer.name, exc_info=True)
+            own_seed = derived_seed(asked.seed, proposer.name, index)
+            weight = parts[proposer.name] * len(parts) if parts else 1.0
+            if per_second and weight < 1.0:
+                if np.random.default_rng(derived_seed(own_seed, "sits out")).random() > weight:
+                    continue
+                weight = 1.0
+            try:
+                made.ask(proposer, replace(asked, n=max(1, round(weight * request.n)), seed=own_seed))
+            except Exception:
+                logger.warning("the proposer %r failed and is left out of this decision", proposer.name, exc_info=True)
     if not made.found:
         from theoros.models.proposers.random_design import RandomDesign
 
@@ -112,7 +123,15 @@ def propose(
     values = None
     if request.score is not None and made.found and (ranked or parts):
         values = request.score([proposal.candidate for proposal in made.found.values()])
-    return made.proposals(values, ranked=ranked)
+    proposals = made.proposals(values, ranked=ranked)
+    if company is None:
+        return proposals
+    first = company.fitting(proposal.candidate for proposal in proposals)
+    if model is None and len(first) < min(n, len(proposals)):
+        logger.warning(
+            "the quota of diversity has room for %d of the first %d candidates; others join them", len(first), n
+        )
+    return [proposals[place] for place in [*first, *sorted(set(range(len(proposals))) - set(first))]]
 
 
 def select(
@@ -134,38 +153,49 @@ def select(
     was ever asked, and none is asked twice; `fidelities` are those that may be asked (all of them by default). Without
     a model the proposals are taken in their order at the target fidelity. Of several acquisitions that take turns the
     one decides under which the first proposal was sought.
+
+    The problem's quota (`Problem.diversity`) holds for all that is pending and chosen. Where no proposal has room the
+    one is taken whose fullest circle holds the fewest, and its reason says so: a slot never stands idle for a quota.
     """
     open_levels = [f for f in problem.fidelities if fidelities is None or f in fidelities]
     pool = _Pool.of(problem, proposals, seen, pending, open_levels)
+    company = _company(problem, dataset, pending)
     if model is None:
-        first = pool.proposals[: max(n, 0)]
+        taken = Picked(company, [proposal.candidate for proposal in pool.proposals])
+        for _ in range(min(n, len(pool.proposals))):
+            taken.take(taken.open()[0])
+        first = [pool.proposals[place] for place in taken.places]
         return _unguided(first, [pool.levels_of(proposal.candidate)[-1:] for proposal in first], _BEFORE)
     candidates = [proposal.candidate for proposal in pool.proposals]
     sought = next((proposal.acquisition for proposal in pool.proposals), "")
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"), sought)
     acquisition = turn.acquisition
-    plan = _planned(problem, model, dataset, acquisition, pending, candidates, n, derived_seed(seed, "batch"))
-    left = list(range(len(candidates)))
+    taken = Picked(company, candidates)
     now = list(pending)
     chosen: list[_Chosen] = []
-    for place in range(min(n, len(candidates)) if plan is None else len(plan)):
-        if plan is not None:
-            pick = plan[place]
-        else:
-            score = acquisition.scorer(problem, model, dataset, now, seed=derived_seed(seed, "pick", place))
-            pick = _best_left(score, candidates, left)
+    for pick, rivals, together in _picks(problem, model, dataset, acquisition, taken, now, n, seed):
         proposal = pool.proposals[pick.place]
         levels = pool.levels_of(proposal.candidate)
         fidelity, why = levels[-1], ""
         if len(problem.fidelities) > 1 and acquisition.needs:
             fidelity, why = _level(problem, model, proposal.candidate, dataset, now, levels)
         point = Point(proposal.candidate, fidelity)
-        rivals = len(candidates) - (place if plan is None else 0)
-        more = [turn.reason, _share(proposal), f"{fidelity}: {why}" if why else ""]
-        chosen.append(_Chosen(point, proposal, pick.value, _reason(rivals, len(plan or ()), more)))
+        more = [taken.told, turn.reason, _share(proposal), f"{fidelity}: {why}" if why else ""]
+        chosen.append(_Chosen(point, proposal, pick.value, _reason(rivals, together, more)))
         now.append(point)
     offered = merged([proposal.offers for proposal in proposals])
     return _with_predictions(chosen, model, acquisition.name, offered)
+
+
+def roomy(
+    problem: Problem, dataset: Dataset, pending: Sequence[Point], candidates: Sequence[Candidate], values: Array
+) -> list[int]:
+    """Places of `candidates`, the best by their `values` first, that may all be asked beside what is pending: all of
+    them without a quota.
+    """
+    order = [int(place) for place in np.argsort(-values, kind="stable")]
+    company = _company(problem, dataset, pending)
+    return order if company is None else [order[i] for i in company.fitting(candidates[place] for place in order)]
 
 
 @dataclass(frozen=True)
@@ -319,11 +349,48 @@ def _planned(
     )
 
 
-def _best_left(score: Score, candidates: Sequence[Candidate], left: list[int]) -> Pick:
-    """The best of the places `left`, which is taken out of them."""
-    values = score([candidates[place] for place in left])
+def _best(score: Score, candidates: Sequence[Candidate]) -> Pick:
+    values = score(candidates)
     best = int(np.argmax(values))
-    return Pick(left.pop(best), float(values[best]))
+    return Pick(best, float(values[best]))
+
+
+class _Next(NamedTuple):
+    """A pick, of how many it is the best, and how many were chosen together with it (0: it was chosen alone)."""
+
+    pick: Pick
+    rivals: int
+    together: int
+
+
+def _picks(
+    problem: Problem,
+    model: FittedSurrogate,
+    dataset: Dataset,
+    acquisition: Acquisition,
+    taken: Picked,
+    now: Sequence[Point],
+    n: int,
+    seed: int,
+) -> Iterator[_Next]:
+    """Picks of `n` of the candidates, which are `taken` when they are told; the caller adds each to what is pending
+    `now`.
+
+    Of a batch that was planned as if there were no quota those picks stand that have room, and what the others leave
+    open is planned again beside them.
+    """
+    whole = True
+    while (missing := n - len(taken.places)) > 0 and (places := taken.open()):
+        among = [taken.candidates[place] for place in places]
+        own = derived_seed(seed, "batch", *([len(taken.places)] if taken.places else []))
+        plan = _planned(problem, model, dataset, acquisition, now, among, missing, own) if whole else None
+        whole = bool(plan)
+        if not plan:
+            score = acquisition.scorer(problem, model, dataset, now, seed=derived_seed(seed, "pick", len(taken.places)))
+            plan = [_best(score, among)]
+        stand = [pick._replace(place=places[pick.place]) for pick in plan if taken.take(places[pick.place])]
+        for pick in stand:
+            yield _Next(pick, len(among), len(stand) if whole else 0)
 
 
 class _Turn(NamedTuple):
@@ -349,6 +416,41 @@ class _Turn(NamedTuple):
             return cls(acquisition, "", "")
         chosen, held = nominate(problem, model, dataset, seed=seed, name=name)
         return cls(chosen, chosen.name, f"the turn of {chosen.name} ({told(held)})")
+
+
+def _company(problem: Problem, dataset: Dataset, pending: Sequence[Point]) -> Company | None:
+    """Those beside whom the next is picked: what is `pending`, and the latest labels; None without a quota."""
+    quota = problem.diversity
+    if quota is None:
+        return None
+    latest = dataset.points[-quota.remember :] if quota.remember else ()
+    return Company(quota).beside(point.candidate for point in (*latest, *pending))
+
+
+def _rounds(request: ProposalRequest, made: _Made, company: Company | None, n: int) -> Iterator[ProposalRequest]:
+    """What the proposers are asked, one request after another; a single one where there is no quota.
+
+    With one, whatever lies in a full circle is kept out as long as there is anything else.
+    """
+    if company is None:
+        yield request
+        return
+    for number in range(ROUNDS):
+        found = [proposal.candidate for proposal in made.found.values()]
+        fitting = company.fitting(found)
+        if number and len(fitting) >= n:
+            break
+        beside = company.beside(found[place] for place in fitting)
+        seed = derived_seed(request.seed, "again", number) if number else request.seed
+        yield replace(request, seed=seed, has_room=partial(_has_room, made.found, beside))
+        if len(made.found) == len(found):
+            break
+    if not made.found:
+        yield request
+
+
+def _has_room(found: Mapping[str, Proposal], company: Company, candidate: Candidate) -> bool:
+    return candidate.hash not in found and company.has_room(candidate)
 
 
 def _parts(problem: Problem, dataset: Dataset, proposers: Sequence[Proposer], per_second: bool) -> dict[str, float]:

@@ -96,7 +96,7 @@ def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32
     Bit (environment, k) is set when the environment occurs at least k times, so that the overlap of two bit sets is
     the sum of the counts' minima. Environments are hashed with their k into `columns` bits.
     """
-    return _bits(_molecule(smiles), f"morgan{radius}", columns)
+    return _bits(parsed(smiles), f"morgan{radius}", columns)
 
 
 @lru_cache(maxsize=50_000)
@@ -107,7 +107,7 @@ def _set_columns(smiles: str, parts: tuple[tuple[str, int], ...]) -> NDArray[np.
         if name.startswith("morgan"):  # which others want too
             bits = thermometer_bits(smiles, int(name.removeprefix("morgan")), size)
         else:
-            bits = _bits(_molecule(smiles), name, size)
+            bits = _bits(parsed(smiles), name, size)
         found.append(bits.astype(np.int64) + first)
         first += size
     return np.concatenate(found)
@@ -161,7 +161,8 @@ def _key(parts: tuple[int, ...]) -> int:
 
 
 @lru_cache(maxsize=64)
-def _molecule(smiles: str) -> Any:
+def parsed(smiles: str) -> Any:
+    """RDKit's molecule; raises InvalidCandidate for text that is none."""
     from rdkit import Chem
 
     molecule = Chem.MolFromSmiles(smiles)

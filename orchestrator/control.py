@@ -36,6 +36,7 @@ def make_control(campaign: Campaign, control: str) -> Campaign:
         changes |= {
             "acquisition": "random",
             "proposers": ("random",),
+            "diversity": None,
             "budget": Budget(labels=max(1, math.ceil(cost - 1e-9))),
         }
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from theoros.models.data import LabelNoise, OutcomeConstraint, Problem
 from theoros.models.desirability import Desirability, Desirable
+from theoros.models.diversity import Quota
 from theoros.models.objective import Objective
 from theoros.oracles.contract import Oracle, Quantity
 from theoros.oracles.failures import MissingDependency, OracleFailure
@@ -86,6 +87,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         desirability=desirability,
         noise=noise,
         constants=dict(getattr(oracle, "constants", {})),
+        diversity=_diversity(spec, space),
     )
     if spec.has_own_models:
         look_in(base)
@@ -234,6 +236,24 @@ def _noise(spec: CampaignSpec, oracle: Oracle, outputs: Sequence[str]) -> tuple[
             )
         found.append(LabelNoise(output, errors[output]))
     return tuple(found)
+
+
+def _diversity(spec: CampaignSpec, space: Space) -> Quota | None:
+    """How many near copies of one molecule may be asked together; None where nothing is said."""
+    told = spec.diversity
+    if told is None:
+        return None
+    if space.kind != "molecule":
+        raise SpecError(
+            f"near copies are told by the fingerprints of molecules, and this space holds {space.kind}. Leave it out.",
+            ("diversity",),
+        )
+    if spec.acquisition == "random":
+        raise SpecError(
+            "random choice takes what comes, and keeps no quota. Leave it out, or use another acquisition.",
+            ("diversity",),
+        )
+    return Quota(told.similarity, told.at_most, told.remember)
 
 
 def _desirability(spec: CampaignSpec, oracle: Oracle) -> Desirability | None:

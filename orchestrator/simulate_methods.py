@@ -20,6 +20,7 @@ OWN = "theoros"
 #: Samplers of Optuna, and the names of their classes.
 OPTUNA = {"tpe": "TPESampler", "gp": "GPSampler", "nsga2": "NSGAIISampler"}
 _CONTROLS = ("random", "sobol", "train-once")
+_AT_RANDOM: dict[str, Any] = {"acquisition": "random", "proposers": ("random",), "diversity": None}
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _method(spec: CampaignSpec, base: Path, name: str, file: str) -> Method:
     if name in OPTUNA:
         from theoros.orchestrator.simulate_optuna import optuna_chooser
 
-        plan = resolve(spec.model_copy(update={"acquisition": "random", "proposers": ("random",)}), base, file=file)
+        plan = resolve(spec.model_copy(update=_AT_RANDOM), base, file=file)
         return Method(name, plan, optuna_chooser(OPTUNA[name], plan))
     changes = _changes(name, labels_of(own))
     if changes.get("surrogate", spec.surrogate) != spec.surrogate:
@@ -116,9 +117,9 @@ def _method(spec: CampaignSpec, base: Path, name: str, file: str) -> Method:
 
 def _changes(name: str, labels: int) -> dict[str, Any]:
     if name == "random":
-        return {"acquisition": "random", "proposers": ("random",)}
+        return _AT_RANDOM
     if name == "sobol":  # one design of all labels: points of one sequence, and not of many
-        return {"acquisition": "random", "proposers": ("sobol",), "initial": labels}
+        return {**_AT_RANDOM, "proposers": ("sobol",), "initial": labels}
     if name == "train-once":
         return {"train_once": True}
     if name in _surrogates():

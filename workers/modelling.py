@@ -334,11 +334,12 @@ def stale(
 
     They are scored beside fresh proposals, all aware of what is `pending`. One is stale when at least twice as many
     fresh candidates as decisions wait are better than it: a rank does not depend on the scale of the acquisition, and
-    the factor keeps what is nearly as good, since a changed mind has its cost too. A decision that was a draw from the
+    the factor keeps what is nearly as good, since a changed mind has its cost too. Fresh ones that a quota of diversity
+    would not let be asked together don't count. A decision that was a draw from the
     belief (Thompson sampling) is none to be weighed against another draw, and is kept; so is one that was made in the
     turn of one acquisition among several, which the next one may not share.
     """
-    from theoros.models import registry
+    from theoros.models import decide, registry
 
     acquisition = registry.acquisition(plan.acquisition)
     if hasattr(acquisition, "paths") or hasattr(acquisition, "nominate"):
@@ -350,6 +351,7 @@ def stale(
     score = acquisition.scorer(problem, belief.model, belief.dataset, pending, seed=seed)
     values = score([*(point.candidate for point in waiting), *fresh])
     ours, theirs = values[: len(waiting)], values[len(waiting) :]
+    theirs = theirs[decide.roomy(problem, belief.dataset, pending, fresh, theirs)]
     return [i for i, value in enumerate(ours) if int((theirs > value).sum()) >= 2 * len(waiting)]
 
 

@@ -85,7 +85,7 @@ def _values(request: ProposalRequest, candidates: Sequence[Candidate]) -> Array:
 
 def _best_admissible(request: ProposalRequest, candidates: Sequence[Candidate], values: Array) -> list[Candidate]:
     """The best of each row of `values` in turn, then the second best of each, ..., without what can't be proposed."""
-    feasible = request.problem.feasible
+    admits = request.admits
     looked_at: set[int] = set()
     found: dict[str, Candidate] = {}
     for index in _in_turn(values, 4 * request.n):
@@ -98,7 +98,7 @@ def _best_admissible(request: ProposalRequest, candidates: Sequence[Candidate], 
         if key in request.seen or key in found:
             continue
         candidate = candidates[index]
-        if feasible is None or feasible(candidate):
+        if admits is None or admits(candidate):
             found[key] = candidate
     return list(found.values())
 

@@ -26,7 +26,7 @@ class RandomDesign:
         """Up to `request.n` random candidates; fewer when the space has no more, or hardly any feasible ones."""
         rng = np.random.default_rng(request.seed)
         draw = getattr(request.problem.space, "draw", None)  # a held library leaves out by itself what is not wanted
-        if draw is not None and (new := draw(request.n, rng, request.seen, request.problem.feasible)) is not None:
+        if draw is not None and (new := draw(request.n, rng, request.seen, request.admits)) is not None:
             return list(new)
         wanted = request.n
         found: dict[str, Candidate] = {}

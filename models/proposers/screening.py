@@ -12,10 +12,10 @@ from theoros.oracles.candidate import Candidate
 
 
 def admissible(request: ProposalRequest, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The distinct candidates that are neither seen nor vetoed by the problem's own constraint, in their order."""
-    feasible = request.problem.feasible
+    """The distinct candidates that are not seen, and that constraint and quota admit, in their order."""
+    admits = request.admits
     distinct = {candidate.hash: candidate for candidate in candidates if candidate.hash not in request.seen}
-    return [candidate for candidate in distinct.values() if feasible is None or feasible(candidate)]
+    return [candidate for candidate in distinct.values() if admits is None or admits(candidate)]
 
 
 def best_first(candidates: list[Candidate], scores: Array) -> list[Candidate]:

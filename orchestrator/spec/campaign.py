@@ -64,6 +64,19 @@ class StopRules(_Frozen):
     error: float | None = Field(default=None, gt=0)
 
 
+class Diversity(_Frozen):
+    """How many near copies of one molecule may be asked together (`theoros.models.diversity`).
+
+    Of the molecules that wait, run, or are picked together no more than `at_most` lie in one circle: are more similar
+    than `similarity` to one of them, which counts too. Similarities are Tanimoto's of Morgan fingerprints (radius 2).
+    With `remember` so many of the latest labels count beside those that wait.
+    """
+
+    similarity: float = Field(gt=0, lt=1)
+    at_most: int = Field(default=1, ge=1)
+    remember: int = Field(default=0, ge=0)
+
+
 class Retries(_Frozen):
     """How often an evaluation is tried again after a failure of each class, counted for each class by itself.
 
@@ -160,7 +173,7 @@ class CampaignSpec(_Frozen):
     database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in their
     order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit` says
     whether several proposers share the proposals by what theirs earn with each decision, or with each second that a
-    decision costs (`theoros.models.credit`).
+    decision costs (`theoros.models.credit`). `diversity` keeps near copies of one molecule from being asked together.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -175,6 +188,7 @@ class CampaignSpec(_Frozen):
     initial: int | None = Field(default=None, ge=1)
     learn_from: Annotated[tuple[str, ...], BeforeValidator(_as_names)] = Field(default=(), alias="learn from")
     gates: Annotated[tuple[Any, ...], BeforeValidator(_as_gates)] = ()
+    diversity: Diversity | None = None
     surrogate: str = "auto"
     surrogate_options: dict[str, Any] = Field(default_factory=dict)
     acquisition: str = "auto"
@@ -209,6 +223,8 @@ class CampaignSpec(_Frozen):
             del data["learn from"]
         if not self.gates:
             del data["gates"]
+        if self.diversity is None:
+            del data["diversity"]
         if not self.surrogate_options:
             del data["surrogate_options"]
         if self.credit == "per_decision":
