@@ -44,7 +44,7 @@ def chemical_map(history: History, *, most: int = MOST, seed: int = 0) -> Chemic
     """
     from sklearn.decomposition import PCA
 
-    samples = _one_each(history)
+    samples = labelled_molecules(history)
     chosen = _drawn(history, samples, most, seed)
     bits = bit_matrix([sample.smiles for sample in chosen])
     if len({row.indices.tobytes() for row in bits}) < 3:  # a plane needs three different points
@@ -82,7 +82,7 @@ def map_figure(history: History, found: ChemicalMap) -> Any:
     return figure
 
 
-def _one_each(history: History) -> list[Sample]:
+def labelled_molecules(history: History) -> list[Sample]:
     """One labelled sample for each molecule, in the order of decisions."""
     found: dict[str, Sample] = {}
     for sample in history.samples:

@@ -22,6 +22,7 @@ from theoros.orchestrator.report.twin_figures import coverages, has_bins, histog
 from theoros.orchestrator.report.twin_films import film_pictures, windows
 from theoros.orchestrator.report.twin_pictures import beside, events_figure
 from theoros.orchestrator.report.twin_scores import oracle_of, scores_table, whole_scores
+from theoros.orchestrator.report.variety import variety_sentence
 from theoros.orchestrator.spec.errors import SpecError
 
 #: The file's name in the folder of a campaign's results.
@@ -79,7 +80,7 @@ def page(store: Store, campaign: str) -> str:
         ),
         _section("What was foreseen of labels", *_foreseen(store, history)) if not asked else None,
         _section("The twin beside its oracle", *_twin(store, history)) if not asked else None,
-        _section("Chemical space", *_map(history)) if molecules else None,
+        _section("Chemical space", *_map(history), _paragraph(variety_sentence(history))) if molecules else None,
         _section("Proposers", *_proposers(history)) if molecules else None,
         _section("Gates", *_gates(store, campaign)),
         _section("Where the best come from", _KINSHIP, lineage(history, SHOWN)) if asked and found else None,

@@ -37,9 +37,16 @@ AROMATICS = ["c1ccccc1", "Cc1ccccc1", "Cc1ccccc1C", "CCc1ccccc1", "Oc1ccccc1", "
 class Book:
     """A campaign that is written into a database without anything being run: labels are properties by RDKit."""
 
-    def __init__(self, store: Store, name: str = "demo", card: Scorecard = CARD, control_of: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str = "demo",
+        card: Scorecard = CARD,
+        control_of: str | None = None,
+        diversity: Mapping[str, Any] | None = None,
+    ) -> None:
         self.store, self.name, self.versions = store, name, 0
-        spec = {"scorecard": card.to_dict()}
+        spec: dict[str, Any] = {"scorecard": card.to_dict(), "campaign": {"diversity": diversity} if diversity else {}}
         store.create_campaign(name, goal=card.goal, spec=spec, seed=1, control_of=control_of)
 
     def model(self, n_labels: int) -> None:

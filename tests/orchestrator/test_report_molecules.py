@@ -15,6 +15,7 @@ from theoros.db import OfferRecord, Store
 from theoros.db.transfer import migrate_database
 from theoros.models.data import OutcomeConstraint
 from theoros.models.desirability import Desirability, Desirable
+from theoros.models.diversity import circles
 from theoros.models.forecast import Forecast
 from theoros.models.objective import Objective
 from theoros.orchestrator.asktell import NothingToAsk
@@ -152,6 +153,27 @@ def test_many_decisions_make_twenty_stretches(store):
     assert shares[0].tolist() == [0, 1]
 
 
+def test_the_page_tells_how_many_circles_the_labelled_molecules_fill(store):
+    chains = ["C" * n for n in range(4, 60)] + ["C" * n + "O" for n in range(4, 60)]
+    book = Book(store)
+    for smiles in [*chains, "N#CC#N", "OS(=O)(=O)O"]:  # the two are the least lipophilic, and far from all others
+        book.label(smiles)
+    with_cyanogen = circles([*chains, "N#CC#N"])
+    written = page(store, "demo")
+    assert f"The best 100 molecules fill {circles(chains)} circles, and all 114 {with_cyanogen + 1}: so many" in written
+    assert "pairwise less similar than 0.25" in written
+    assert "quota" not in written
+
+
+def test_a_campaign_with_a_quota_is_told_of_the_quotas_circles_too(store):
+    book = Book(store, diversity={"similarity": 0.6, "at_most": 1, "remember": 0})
+    for smiles in [*ALKANES, *AROMATICS]:
+        book.label(smiles)
+    own = circles([*ALKANES, *AROMATICS], 0.6)
+    assert own > circles([*ALKANES, *AROMATICS])
+    assert f"Of circles with the quota&#x27;s similarity of 0.6 they fill {own}." in page(store, "demo")
+
+
 def test_a_page_written_to_a_file_is_the_page(demo, text, tmp_path):
     path = write_page(demo, "demo", tmp_path / "new" / "report.html")
     assert path.read_text(encoding="utf-8") == text
@@ -244,7 +266,8 @@ def test_a_campaign_that_has_just_begun_has_a_page(store, n):
     for smiles in ALKANES[:n]:
         book.label(smiles)
     written = page(store, "demo")
-    assert ("Chemical space" in written) == (n > 2)
+    assert ('alt="chemical space"' in written) == (n > 2)
+    assert f"The {n} labelled molecules fill " in written
     assert written.count("<figure id=") == n
 
 
