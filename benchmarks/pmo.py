@@ -10,18 +10,21 @@ scored in advance. `auc_300`, `auc_1000` and `auc_10000` are the mean, over the 
 ten best scores so far (zeros where there are not yet ten): PMO's figure, normalised by the budget. No method knows the
 budget, so that a run of fewer calls says what a longer one reaches at least: `auc_10000` counts its last value for the
 calls that were not made.
-`circles` is the number of the hundred best that are pairwise less similar than 0.75 (Xie et al., arXiv:2112.12542),
+`circles` is the number of the hundred best that are pairwise farther apart than 0.75 (Xie et al., arXiv:2112.12542),
 `diversity` their mean pairwise distance, both by Tanimoto on Morgan fingerprints of radius 2; `sa` their mean synthetic
 accessibility score.
 
 ``theoros`` is what a campaign does by default over molecules, ten at a time (beyond 500 labels a fiftieth of them): the
 Tanimoto process, the acquisition `molecular_portfolio` (`sceptical_ucb` and `log_ei` by the credit of what they chose),
 and the proposers ``genetic`` and ``random``; ``sceptical_ucb``, ``log_ei`` and ``ucb`` are the same with one
-acquisition. The ``ablations`` are: ``only`` one proposer, ``all proposers`` sharing by credit, ``train once`` from a
-hundred labels, and ``genetic alone``, the same operators on the scores themselves without a surrogate. ``mol_ga`` is
-the genetic algorithm of Tripp & Hernández-Lobato (arXiv:2310.09267) from a hundred molecules with ten children a
-generation, which here may not grow past fifty heavy atoms (without a bound it comes to no end). All draw their first
-molecules from ZINC-250k.
+acquisition. ``quota`` is ``theoros`` with a quota of diversity: no more than two of what is asked together are more
+similar than 0.6, and with ``quota of 100`` the latest hundred labels count as asked together with it.
+
+The ``ablations`` are: ``only`` one proposer, ``all proposers`` sharing by credit, ``train once`` from a hundred labels,
+and ``genetic alone``, the same operators on the scores themselves without a surrogate. ``mol_ga`` is the genetic
+algorithm of Tripp & Hernández-Lobato (arXiv:2310.09267) from a hundred molecules with ten children a generation, which
+here may not grow past fifty heavy atoms (without a bound it comes to no end). All draw their first molecules from
+ZINC-250k.
 """
 
 from __future__ import annotations
@@ -31,12 +34,10 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from rdkit import Chem, DataStructs
-from rdkit.Chem import rdFingerprintGenerator
-from rdkit.SimDivFilters import rdSimDivPickers
 
 from benchmarks import pmo_oracles
 from benchmarks.surroundings import apart
@@ -44,6 +45,7 @@ from benchmarks.table import Table, column, spread
 from theoros.models import decide, registry
 from theoros.models.contract import Acquisition, FittedSurrogate, Proposer, Surrogate
 from theoros.models.data import Dataset, Origin, Point, Problem
+from theoros.models.diversity import Quota, circles, morgan_bits
 from theoros.models.objective import Objective
 from theoros.models.proposers.genetic.algorithm import offspring
 from theoros.models.sampling import derived_seed
@@ -96,6 +98,7 @@ class Engine:
     acquisition: Acquisition
     proposers: Sequence[Proposer]
     train_once: int | None = None
+    problem: Problem = PROBLEM
 
     def run(self, score: Counter, seed: int) -> None:
         """Until the budget is spent."""
@@ -107,12 +110,14 @@ class Engine:
             now = derived_seed(seed, "batch", len(asked))
             dataset = Dataset(tuple(Point(c, "call") for c in asked), ("score",), values, tuple(origins))
             if model is None or self.train_once is None or len(asked) <= self.train_once:
-                model = self.surrogate.fit(PROBLEM, dataset, seed=now, previous=model)
+                model = self.surrogate.fit(self.problem, dataset, seed=now, previous=model)
             seen = {candidate.hash for candidate in asked}
             n = max(BATCH, len(asked) // SHARE)
-            proposals = decide.propose(PROBLEM, self.proposers, dataset, model, self.acquisition, (), seen, n, seed=now)
+            proposals = decide.propose(
+                self.problem, self.proposers, dataset, model, self.acquisition, (), seen, n, seed=now
+            )
             done = {(hash, "call") for hash in seen}
-            choices = decide.select(PROBLEM, proposals, dataset, model, self.acquisition, (), done, n, seed=now)
+            choices = decide.select(self.problem, proposals, dataset, model, self.acquisition, (), done, n, seed=now)
             asked += [choice.point.candidate for choice in choices]
             origins += [Origin(choice.proposer, choice.acquisition) for choice in choices]
 
@@ -166,12 +171,15 @@ def engine(
     acquisition: str = "molecular_portfolio",
     proposers: Sequence[str] = ("genetic", "random"),
     train_once: int | None = None,
+    diversity: Quota | None = None,
 ) -> Callable[[Counter, int], None]:
     """Names as in a campaign file."""
 
     def run(score: Counter, seed: int) -> None:
         made = [registry.proposer(name) for name in proposers]
-        Engine(registry.surrogate(surrogate), registry.acquisition(acquisition), made, train_once).run(score, seed)
+        problem = replace(PROBLEM, diversity=diversity)
+        own = Engine(registry.surrogate(surrogate), registry.acquisition(acquisition), made, train_once, problem)
+        own.run(score, seed)
 
     return run
 
@@ -182,6 +190,8 @@ METHODS: dict[str, Callable[[Counter, int], None]] = {
     "sceptical_ucb": engine(acquisition="sceptical_ucb"),
     "log_ei": engine(acquisition="log_ei"),
     "ucb": engine(acquisition="ucb"),
+    "quota": engine(diversity=Quota(0.6, at_most=2)),
+    "quota of 100": engine(diversity=Quota(0.6, at_most=2, remember=100)),
     "train once": engine(train_once=100),
     **{f"only {name}": engine(proposers=(name,)) for name in ALONE},
     "all proposers": engine(proposers=ALONE),
@@ -232,11 +242,9 @@ def auc(values: np.ndarray, calls: int) -> float:
 
 def spread_of(smiles: Sequence[str]) -> tuple[int, float]:
     """How many circles of radius 0.75 they need, best first, and their mean pairwise distance."""
-    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
-    bits = [generator.GetFingerprint(Chem.MolFromSmiles(text)) for text in smiles]
-    picked = rdSimDivPickers.LeaderPicker().LazyBitVectorPick(bits, len(bits), 0.75)
+    bits = [morgan_bits(text) for text in smiles]
     pairs = [DataStructs.BulkTanimotoSimilarity(one, bits[:i]) for i, one in enumerate(bits) if i]
-    return len(picked), 1.0 - float(np.mean(np.concatenate(pairs))) if pairs else 0.0
+    return circles(smiles), 1.0 - float(np.mean(np.concatenate(pairs))) if pairs else 0.0
 
 
 def table() -> None:

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import pmo
+from tests.models.near_copies import fullest
+from theoros.models import decide
+from theoros.models.diversity import Quota
 
 
 def test_the_area_counts_zeros_until_there_are_ten():
@@ -30,6 +33,22 @@ def test_a_molecule_is_paid_for_once_and_the_budget_is_kept():
     with pytest.raises(pmo.BudgetSpent):
         score("CCC")
     assert len(score.scores) == 2
+
+
+def test_the_quota_keeps_near_copies_out_of_the_batches_that_it_asks(monkeypatch):
+    asked, select = [], decide.select
+
+    def watched(*args, **more):
+        choices = select(*args, **more)
+        asked.append([choice.point.candidate for choice in choices])
+        assert not any("no proposal keeps to" in choice.reason for choice in choices)
+        return choices
+
+    monkeypatch.setattr(decide, "select", watched)
+    with pytest.raises(pmo.BudgetSpent):
+        pmo.METHODS["quota"](pmo.Counter("albuterol_similarity", 15), 0)
+    assert [len(batch) for batch in asked] == [10]
+    assert all(fullest(batch, Quota(0.6, 2)) <= 2 for batch in asked)
 
 
 def test_circles_tell_one_scaffold_from_many():
