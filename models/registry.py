@@ -287,9 +287,13 @@ def reads_run_times(acquisition: str) -> bool:
     return _acquisition_entry(acquisition).run_times
 
 
-def structures_read(surrogate: str) -> tuple[str, ...]:
-    """The arrays of each label that the surrogate reads; raises ValueError for a name that nobody knows."""
-    return _surrogate_entry(surrogate).reads
+def structures_read(name: str, options: Mapping[str, Any] | None = None) -> tuple[str, ...]:
+    """The arrays of each label that the surrogate reads, with `options`; raises ValueError for a name that nobody
+    knows.
+    """
+    if options:
+        return tuple(getattr(surrogate(name, options), "reads", ()))
+    return _surrogate_entry(name).reads
 
 
 def default_proposers(problem: Problem) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +39,7 @@ def resolve_models(spec: CampaignSpec, problem: Problem, oracle: Oracle) -> tupl
     Raises SpecError, naming the field, for models that do not exist or do not fit this problem.
     """
     models = _models(spec, problem)
-    problem = replace(problem, structures=_structures(models.surrogate, oracle))
+    problem = replace(problem, structures=_structures(spec, models.surrogate, oracle))
     _check_credit(spec, models.proposers)
     if registry.reads_run_times(models.acquisition):
         problem = replace(problem, timed=True)
@@ -89,16 +90,33 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
     )
 
 
-def _structures(surrogate: str, oracle: Oracle) -> tuple[str, ...]:
-    """The arrays that the surrogate reads, which the oracle has to give."""
-    wanted = registry.structures_read(surrogate)
-    if missing := [name for name in wanted if name not in oracle.outputs]:
-        names = ", ".join(wanted)
-        raise SpecError(
-            f"the surrogate {surrogate!r} learns from the output {missing[0]!r}, and the oracle {oracle.name!r} is not "
-            f"asked for it or has none. Add 'record: [{names}]' to the question, or use another surrogate.",
-            ("surrogate",),
+def _structures(spec: CampaignSpec, surrogate: str, oracle: Oracle) -> tuple[str, ...]:
+    """The arrays that the surrogate reads, which the oracle has to give and the question to keep."""
+    wanted = registry.structures_read(surrogate, spec.surrogate_options)
+    for name in wanted:
+        shape = oracle.outputs[name].shape if name in oracle.outputs else None
+        close = difflib.get_close_matches(
+            name, [own for own, quantity in oracle.outputs.items() if quantity.shape], n=1
         )
+        if shape is not None and not shape:
+            why = f"learns arrays, and {name!r} is one number. Name it under 'learn' in the question instead."
+        elif shape is None and close and name not in spec.question.record:
+            why = f"learns from the output {name!r}, which the oracle {oracle.name!r} lacks. Did you mean {close[0]!r}?"
+        elif shape is None or name not in spec.question.record:
+            why = (
+                f"learns from the output {name!r}, and the oracle {oracle.name!r} is not asked for it or has none. "
+                f"Add 'record: [{', '.join(wanted)}]' to the question, or use another surrogate."
+            )
+        elif "arrays" in spec.surrogate_options and any(isinstance(length, str) for length in shape):
+            varying = next(length for length in shape if isinstance(length, str))
+            why = (
+                f"learns arrays of one shape, and in {name!r} the number of {varying!r} differs between candidates. "
+                "Leave it out of the arrays."
+            )
+        else:
+            continue
+        named = ("surrogate", surrogate, "arrays") if "arrays" in spec.surrogate_options else ("surrogate",)
+        raise SpecError(f"the surrogate {surrogate!r} {why}", named)
     return wanted
 
 

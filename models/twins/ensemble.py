@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Problem
 from theoros.models.surrogates.standardise import standardisation
+from theoros.models.twins.array_components import LearnedArrays
 from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.fitted import FittedEnsemble
 from theoros.models.twins.lessons import Lessons, rehearse
@@ -37,7 +38,9 @@ class Twin(ABC):
     (`theoros.models.twins.location_scale`), and a `shape`, the family's own, of what remains
     (`theoros.models.twins.shape`): residual modelling as in Mardani et al., Commun. Earth Environ. 6 (2025),
     arXiv:2309.15214. Every member is blind to other labels: they tell it when to stop, and the ensemble how large the
-    noise is. `residuals` are laws of physics that are taught along (`theoros.models.twins.physics`). `device` is
+    noise is. `residuals` are laws of physics that are taught along (`theoros.models.twins.physics`), and `reads` are
+    outputs that are arrays: the scores of their principal components are outcomes like the others
+    (`theoros.models.twins.array_components`). `device` is
     torch's name for where the fit runs, by default a GPU when one is granted; the fitted twin lies on the CPU.
     """
 
@@ -45,6 +48,7 @@ class Twin(ABC):
     size: Size = field(default_factory=Size)
     shape_size: Size = field(default_factory=lambda: Size(width=32, depth=2, waves=16))
     residuals: tuple[Residual, ...] = ()
+    reads: tuple[str, ...] = ()
     device: str | None = None
 
     name: ClassVar[str]
@@ -71,7 +75,8 @@ class Twin(ABC):
 
         Raises ValueError when there are `residuals` and the space's candidates are not numbers and categories.
         """
-        labels = _Labels.of(problem, dataset)
+        arrays = LearnedArrays.of(self.reads, dataset)
+        labels = _Labels.of(problem, dataset, arrays.scores)
         lessons = self._lessons(problem, labels, seed)
         last = previous if isinstance(previous, FittedEnsemble) and previous.name == self.name else None
         fitted = FittedEnsemble(
@@ -83,8 +88,10 @@ class Twin(ABC):
             offset=labels.offset,
             scale=labels.scale,
             labels=tuple(int(count) for count in np.isfinite(labels.outcomes).sum(0)),
-            ensemble=ignorant(self.training.members, len(problem.outputs)),
+            ensemble=ignorant(self.training.members, labels.outcomes.shape[1]),
             lessons=lessons,
+            components=arrays.components,
+            message=arrays.message,
         )
         if len(labels.outcomes) < LEAST:
             return fitted
@@ -105,7 +112,8 @@ class Twin(ABC):
             torch.from_numpy(labels.outcomes).float().to(device),
             torch.from_numpy(labels.blind(self.training)).to(device),
         )
-        start = last.ensemble.location_scale if last is not None else None
+        # The components of arrays turn with every label: what networks learned of the last ones is of others.
+        start = last.ensemble.location_scale if last is not None and not self.reads else None
         return train_members(
             table,
             self.shape,
@@ -122,14 +130,15 @@ class Twin(ABC):
             return None
         target = len(problem.fidelities) - 1
         natural = NaturalConditions.of(problem.space, labels.conditions, target)
-        standard = (torch.from_numpy(labels.offset[:, target]), torch.from_numpy(labels.scale[:, target]))
+        m = len(problem.outputs)
+        standard = (torch.from_numpy(labels.offset[:m, target]), torch.from_numpy(labels.scale[:m, target]))
         return Lessons.of(self.residuals, natural, problem.outputs, standard, problem.space, seed)
 
 
 @dataclass(frozen=True)
 class _Labels:
     """Labels that have an outcome: scaled conditions ``n x d``, standardised outcomes ``n x m`` (NaN where one lacks),
-    and offsets and scales ``m x fidelities``.
+    and offsets and scales ``m x fidelities``. Outcomes are the problem's outputs and then the scores of arrays.
     """
 
     dataset: Dataset
@@ -141,17 +150,17 @@ class _Labels:
     scale: Array
 
     @classmethod
-    def of(cls, problem: Problem, dataset: Dataset) -> _Labels:
+    def of(cls, problem: Problem, dataset: Dataset, scores: Array) -> _Labels:
         columns = [dataset.outputs.index(output) for output in problem.outputs]
-        values = np.asarray(dataset.values, dtype=np.float64)[:, columns]
+        values = np.concatenate([np.asarray(dataset.values, dtype=np.float64)[:, columns], scores], axis=1)
         kept = np.flatnonzero(np.isfinite(values).any(1))
         values = np.where(np.isfinite(values[kept]), values[kept], np.nan)
         points = [dataset.points[int(row)] for row in kept]
         level = np.array([problem.fidelities.index(point.fidelity) for point in points], dtype=np.int64)
         candidates = [point.candidate for point in points]
         conditions = Conditions.of(problem.space, candidates, level, len(problem.fidelities))
-        offset, scale = (np.empty((len(columns), len(problem.fidelities))) for _ in range(2))
-        for k in range(len(columns)):
+        offset, scale = (np.empty((values.shape[1], len(problem.fidelities))) for _ in range(2))
+        for k in range(values.shape[1]):
             there = np.isfinite(values[:, k])
             offset[k], scale[k] = standardisation(values[there, k], level[there], len(problem.fidelities))
         outcomes = (values - offset[:, level].T) / scale[:, level].T

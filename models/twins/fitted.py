@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from theoros.models.contract import Paths
 from theoros.models.data import Array, Point, Prediction
 from theoros.models.sampling import derived_seed
+from theoros.models.twins.array_components import Components
 from theoros.models.twins.conditions import Conditions
 from theoros.models.twins.lessons import Lessons
 from theoros.models.twins.location_scale import LocationScale
@@ -28,10 +29,11 @@ CHUNK = 10_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedEnsemble:
-    """A `theoros.models.twins.contract.FittedTwin` over all fidelities of the problem.
+    """A `theoros.models.twins.contract.DrawsArrays` over all fidelities of the problem.
 
     ``value = offset[f] + scale[f] * standardised`` at fidelity f; both are ``m x fidelities``. `labels` (m) counts
-    those that had each output.
+    those that had each. What is standardised are the `outputs`, and after them the scores of the `components` of each
+    array that was learned, one array after the other.
     """
 
     name: str
@@ -44,6 +46,7 @@ class FittedEnsemble:
     labels: tuple[int, ...]
     ensemble: Members
     lessons: Lessons | None = None
+    components: Mapping[str, Components] = field(default_factory=dict)
     fell_back: bool = False
     message: str = ""
 
@@ -51,6 +54,16 @@ class FittedEnsemble:
     def members(self) -> int:
         """See `FittedTwin.members`."""
         return self.ensemble.location_scale.members
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """See `DrawsArrays.arrays`."""
+        return tuple(self.components)
+
+    @property
+    def reduced(self) -> int:
+        """See `DrawsArrays.reduced`."""
+        return sum(components.count for components in self.components.values())
 
     def predict(self, points: Sequence[Point]) -> Prediction:
         """Means ``n x m``, the spread of the members' means about them, and the members' mean noise.
@@ -66,7 +79,30 @@ class FittedEnsemble:
 
     def sample(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
         """See `FittedTwin.sample`."""
-        drawn = np.empty((self.members, n, len(points), len(self.outputs)))
+        return self._drawn(points, n, seed)[..., : len(self.outputs)]
+
+    def sample_reduced(self, points: Sequence[Point], n: int, *, seed: int) -> Array:
+        """See `DrawsArrays.sample_reduced`."""
+        units = [np.full(own.count, own.spread) for own in self.components.values()]
+        unit = np.concatenate([np.ones(len(self.outputs)), *units])
+        return np.asarray(self._drawn(points, n, seed) / unit, dtype=np.float64)
+
+    def sample_arrays(self, points: Sequence[Point], n: int, *, seed: int) -> dict[str, Array]:
+        """See `DrawsArrays.sample_arrays`."""
+        drawn, place, found = self._drawn(points, n, seed), len(self.outputs), dict[str, Array]()
+        for name, own in self.components.items():
+            # A rest of its own for every draw, which follows from the point alone, as the scores do.
+            seeds = [derived_seed(seed, "rests", name, *_name(point)) for point in points]
+            lots = np.empty(drawn.shape[:3], dtype=np.int64)
+            for i, one in enumerate(seeds):
+                lots[:, :, i] = np.random.default_rng(one).integers(len(own.rests), size=lots.shape[:2])
+            found[name] = own.arrays(drawn[..., place : place + own.count], lots)
+            place += own.count
+        return found
+
+    def _drawn(self, points: Sequence[Point], n: int, seed: int) -> Array:
+        """Outputs and scores in their units, ``members x n x p x m``."""
+        drawn = np.empty((self.members, n, len(points), len(self.offset)))
         for rows, place, level in self._chunks(points, max(1, n)):
             noise = PointNoise([derived_seed(seed, "sample", *_name(point)) for point in points[place]], n)
             values = self.ensemble.draws(rows, n, noise).numpy().transpose(0, 2, 1, 3)
@@ -74,8 +110,11 @@ class FittedEnsemble:
         return drawn
 
     def log_prob(self, points: Sequence[Point], values: Array) -> Array | None:
-        """See `FittedTwin.log_prob`; the answer is NaN where a value is."""
-        if not self.ensemble.shape.has_density:
+        """See `FittedTwin.log_prob`; the answer is NaN where a value is.
+
+        None where arrays are learned: members have a density of outputs and components together.
+        """
+        if not self.ensemble.shape.has_density or self.reduced:
             return None
         found = np.empty((self.members, len(points)))
         for rows, place, level in self._chunks(points, 64):
@@ -124,10 +163,11 @@ class FittedEnsemble:
         return np.asarray(self.ensemble.foreseen.near(rows).numpy(), dtype=np.float64)
 
     def hyperparameters(self) -> Mapping[str, Any]:
-        """JSON data: of each output what was made of its labels; of each law its weight and its violation.
+        """JSON data: of each output what was made of its labels, of each array what its components are, of each law its
+        weight and its violation.
 
         ``violation`` is the root mean square over the members and over places drawn from the whole space, in the law's
-        own units. Laws stand under ``residuals``.
+        own units. Laws stand under ``residuals``, arrays under ``arrays``.
         """
         known = self.ensemble.location_scale
         contrast = known.contrast.tolist() if isinstance(known, LocationScale) else [1.0] * len(self.outputs)
@@ -142,6 +182,8 @@ class FittedEnsemble:
             }
             for k, name in enumerate(self.outputs)
         }
+        if self.components:
+            told["arrays"] = {name: own.record() for name, own in self.components.items()}
         if self.lessons is not None:
             violations = _violations(self.lessons, self.ensemble, seed=0)
             told["residuals"] = {
@@ -156,16 +198,18 @@ class FittedEnsemble:
         return told
 
     def _moments(self, candidates: Sequence[Candidate], level: NDArray[np.int64]) -> Prediction:
-        mean, std, noise = (np.empty((len(candidates), len(self.outputs))) for _ in range(3))
+        m = len(self.outputs)
+        mean, std, noise = (np.empty((len(candidates), m)) for _ in range(3))
         for start in range(0, len(candidates), CHUNK):
             rows = slice(start, start + CHUNK)
             table = torch.from_numpy(self.conditions.rows(candidates[rows], level[rows]))
             with torch.no_grad():
                 means, stds = self.ensemble.location_scale(table.expand(self.members, -1, -1))
-            offset, scale = self.offset.T[level[rows]], self.scale.T[level[rows]]
+            means, stds = means[..., :m], stds[..., :m]
+            offset, scale = self.offset.T[level[rows]][:, :m], self.scale.T[level[rows]][:, :m]
             mean[rows] = offset + scale * means.mean(0).numpy()
             std[rows] = scale * means.std(0).numpy()
-            noise[rows] = scale * (stds.square().mean(0).sqrt() * self.ensemble.stretch).numpy()
+            noise[rows] = scale * (stds.square().mean(0).sqrt() * self.ensemble.stretch[:m]).numpy()
         return Prediction(self.outputs, mean, std, noise)
 
     def _along(self, k: int, level: int, weights: Array, candidates: Sequence[Candidate]) -> Array:

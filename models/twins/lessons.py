@@ -94,7 +94,7 @@ class Lessons:
             }
 
     def _named(self, answers: Tensor) -> dict[str, Tensor]:
-        outcomes = self.offset + self.scale * answers
+        outcomes = self.offset + self.scale * answers[..., : len(self.outputs)]  # what follows is of arrays
         return {name: outcomes[..., i] for i, name in enumerate(self.outputs)}
 
 

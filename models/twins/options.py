@@ -1,4 +1,4 @@
-"""What a campaign file may say of a twin: how many members, how long they are trained, which laws they are taught."""
+"""What a campaign file may say of a twin: how many members, how long they train, which laws and arrays they learn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from theoros.models.twins.physics import Residual
 from theoros.models.twins.training import Training
 
 #: The options, as the file has them.
-NAMES = ("members", "steps", "residuals")
+NAMES = ("members", "steps", "residuals", "arrays")
 #: Fewer members show no spread, and fewer steps no learning.
 LEAST_MEMBERS, LEAST_STEPS = 2, 20
 
@@ -20,14 +20,25 @@ def configured(options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `theoros.models.twins.ensemble.Twin` that `options` mean; raises OptionError.
 
     ``members`` is a number of two or more, ``steps`` the most steps of training, ``residuals`` a list of
-    ``module:name`` of `Residual` objects.
+    ``module:name`` of `Residual` objects, and ``arrays`` a list of the array outputs that are learned too.
     """
     check_names("twin", options, NAMES)
     training = Training()
     training = replace(training, members=whole("twin", options, "members", LEAST_MEMBERS, training.members))
     most = whole("twin", options, "steps", LEAST_STEPS, training.steps[1])
     training = replace(training, steps=(min(training.steps[0], most), most))
-    return {"training": training, "residuals": _residuals(options.get("residuals", ()))}
+    return {
+        "training": training,
+        "residuals": _residuals(options.get("residuals", ())),
+        "reads": _arrays(options.get("arrays", ())),
+    }
+
+
+def _arrays(names: Any) -> tuple[str, ...]:
+    listed = isinstance(names, Sequence) and not isinstance(names, str)
+    if not listed or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise OptionError(f"A twin's arrays are a list of outputs, each named once, not {names!r}.", ("arrays",))
+    return tuple(names)
 
 
 def _residuals(paths: Any) -> tuple[Residual, ...]:

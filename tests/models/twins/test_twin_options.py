@@ -14,9 +14,12 @@ def energy(situation):
 
 
 def test_a_twin_is_built_with_the_options_of_a_file():
-    twin = registry.surrogate("cgan", {"members": 4, "steps": 150, "residuals": [f"{__name__}:energy"]})
+    twin = registry.surrogate(
+        "cgan", {"members": 4, "steps": 150, "residuals": [f"{__name__}:energy"], "arrays": ["film"]}
+    )
     assert (twin.name, twin.training.members, twin.training.steps) == ("cgan", 4, (150, 150))
     assert [law.name for law in twin.residuals] == ["energy"]
+    assert twin.reads == registry.structures_read("cgan", {"arrays": ["film"]}) == ("film",)
 
 
 def test_without_options_it_is_the_same_as_ever():
@@ -27,10 +30,12 @@ def test_without_options_it_is_the_same_as_ever():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": 3}, "A twin has no option 'layers'. It has members, steps, residuals."),
+        ({"layers": 3}, "A twin has no option 'layers'. It has members, steps, residuals, arrays."),
         ({"members": 1}, "A twin's members is a whole number from 2 on, not 1."),
         ({"steps": True}, "A twin's steps is a whole number from 20 on, not True."),
         ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
+        ({"arrays": "spectrum"}, "A twin's arrays are a list of outputs, each named once, not 'spectrum'."),
+        ({"arrays": ["x", "x"]}, "A twin's arrays are a list of outputs, each named once, not ['x', 'x']."),
         ({"residuals": ["math:pi"]}, "'math:pi' is no residual. Put '@residual(\"pi\")' above the function."),
         (
             {"residuals": ["no_such_module:energy"]},
