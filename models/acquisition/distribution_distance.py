@@ -9,9 +9,8 @@ from typing import ClassVar, cast
 
 import numpy as np
 
-from theoros.models.acquisition.member_patterns import drawn, one_after_another, patterns, unsettled
+from theoros.models.acquisition.member_patterns import drawn, one_after_another, patterns, unsettled, width
 from theoros.models.acquisition.predicted import at_target, likely
-from theoros.models.acquisition.several import wanted
 from theoros.models.contract import FittedSurrogate, Score
 from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.sampling import derived_seed
@@ -28,7 +27,8 @@ class DistributionDistance:
     nothing, whatever its size and shape, so it is disagreement net of noise, and that of whole distributions: members
     with the same means but different tails, or other correlations between the outputs, differ too. The objectives'
     draws, in units of their labels' spread, are looked at along `directions` (one output needs one), over which the
-    mean is the distance of vectors but for a factor. What is below zero by chance counts as zero.
+    mean is the distance of vectors but for a factor. What is below zero by chance counts as zero. An array that the
+    twin learned beside them counts as one more output (`theoros.models.twins.contract.DrawsArrays`).
 
     In a batch, and beside pending points, a candidate counts for less the more its members differ as they do at one
     that is asked already: by one less the squared correlation of their mean answers. Where there are constraints it is
@@ -74,7 +74,8 @@ class DistributionDistance:
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, candidates: Sequence[Candidate], seed: int
     ) -> tuple[Array, Array]:
         """Distances (b), weighed by the constraints, and patterns ``b x f``."""
-        twin, m = cast(FittedTwin, model), len(wanted(problem))
+        twin = cast(FittedTwin, model)
+        m = width(problem, twin)
         directions = _directions(m, self.directions, derived_seed(seed, "directions"))
         values, own = [np.zeros(0)], [np.zeros((0, twin.members * m))]
         for chunk, samples in drawn(problem, twin, dataset, candidates, self.draws, seed):

@@ -10,11 +10,16 @@ from theoros.models.acquisition.predicted import spread
 from theoros.models.acquisition.several import wanted
 from theoros.models.data import Array, Dataset, Pick, Point, Problem
 from theoros.models.sampling import derived_seed
-from theoros.models.twins.contract import FittedTwin
+from theoros.models.twins.contract import DrawsArrays, FittedTwin
 from theoros.oracles.candidate import Candidate
 
 #: Draws (over members, repetitions and candidates) that are held at once.
 MOST_DRAWS = 400_000
+
+
+def width(problem: Problem, twin: FittedTwin) -> int:
+    """How many numbers of an answer are looked at: the outputs that are to be learned, and what tells of arrays."""
+    return len(wanted(problem)) + (twin.reduced if isinstance(twin, DrawsArrays) else 0)
 
 
 def drawn(
@@ -22,16 +27,18 @@ def drawn(
 ) -> Iterator[tuple[Sequence[Candidate], Array]]:
     """Some candidates (b) at a time, and `n` answers of every member to each, ``members x n x b x m``.
 
-    Of the outputs that are to be learned, in units of their labels' spread.
+    Of the outputs that are to be learned, in units of their labels' spread, and of arrays that the twin learned beside
+    them, as `DrawsArrays.sample_reduced` tells of them.
     """
-    outputs = wanted(problem)
-    columns = [twin.outputs.index(output) for output in outputs]
-    unit = np.array([spread(problem, dataset, output) for output in outputs])
+    outputs, sample = wanted(problem), twin.sample_reduced if isinstance(twin, DrawsArrays) else twin.sample
+    further = range(len(twin.outputs), len(twin.outputs) + width(problem, twin) - len(outputs))
+    columns = [*(twin.outputs.index(output) for output in outputs), *further]
+    unit = np.array([*(spread(problem, dataset, output) for output in outputs), *(1.0 for _ in further)])
     size = max(1, MOST_DRAWS // (twin.members * n))
     for start in range(0, len(candidates), size):
         chunk = candidates[start : start + size]
         points = [Point(candidate, problem.target) for candidate in chunk]
-        yield chunk, twin.sample(points, n, seed=derived_seed(seed, "draws"))[..., columns] / unit
+        yield chunk, sample(points, n, seed=derived_seed(seed, "draws"))[..., columns] / unit
 
 
 def patterns(samples: Array) -> Array:
@@ -44,7 +51,7 @@ def patterns_of(
     problem: Problem, twin: FittedTwin, dataset: Dataset, candidates: Sequence[Candidate], n: int, seed: int
 ) -> Array:
     """`patterns` of candidates (b), from `n` draws of each member."""
-    own = [np.zeros((0, twin.members * len(wanted(problem))))]
+    own = [np.zeros((0, twin.members * width(problem, twin)))]
     own += [patterns(samples) for _, samples in drawn(problem, twin, dataset, candidates, n, seed)]
     return np.concatenate(own)
 

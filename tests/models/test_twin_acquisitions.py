@@ -1,6 +1,7 @@
 """Acquisitions that read a twin's draws, against energy distances that are known."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from theoros.models import registry
 from theoros.models.acquisition.distribution_distance import DistributionDistance, sliced_energy_distance
 from theoros.models.acquisition.violation import Violation
 from theoros.models.checks import check_acquisition
+from theoros.models.data import Point
 from theoros.models.objective import Objective
 
 ONE = np.ones((1, 1))
@@ -147,3 +149,32 @@ def test_a_model_that_was_taught_no_law_is_refused(learn, labels):
 
 def test_violation_keeps_the_contract(learn, labels, square, rng):
     assert check_acquisition(Violation(), learn, Lawful((-0.3, 0.3)), labels, square.sample(12, rng)) == []
+
+
+def test_it_asks_where_the_arrays_are_unknown_too(learn, labels, square, rng):
+    """Members that agree on all scalars, and whose arrays differ where x is large."""
+
+    @dataclass(frozen=True)
+    class WithArrays(ExactTwin):
+        arrays = ("film",)
+        reduced = 2
+
+        def sample_reduced(self, points, n, *, seed):
+            scalars = self.sample(points, n, seed=seed)
+            x = np.array([p.candidate.data["x"] for p in points])
+            apart = np.array([0.0, 1.0])[:, None, None] * np.where(x >= 0.5, x, 0.0)
+            numbers = np.broadcast_to(apart, scalars.shape[:3])
+            return np.concatenate([scalars, np.stack([numbers, 0.0 * numbers], axis=-1)], axis=-1)
+
+        def sample_arrays(self, points, n, *, seed):
+            raise AssertionError("whole arrays are dear, and nobody looks at them")
+
+    new = square.sample(60, rng)
+    far = np.array([c.data["x"] >= 0.5 for c in new])
+    pending = [Point(new[int(np.flatnonzero(far)[0])], "truth")]
+    for asked in ([], pending):
+        distance = DistributionDistance().scorer(learn, WithArrays((0.0, 0.0)), labels, asked, seed=1)(new)
+        assert np.median(distance[~far]) < 0.1
+        assert (np.median(distance[far]) > 0.4) == (not asked), "a pending label settles what members differ in"
+    scalars = DistributionDistance().scorer(learn, ExactTwin((0.0, 0.0)), labels, [], seed=1)(new)
+    assert scalars.max() < 0.1
