@@ -84,7 +84,7 @@ class Components:
 
     def record(self) -> dict[str, Any]:
         """JSON data for a person."""
-        return {"shape": list(self.shape), "components": self.count, "kept": self.kept, "labels": self.labels}
+        return {"shape": list(self.shape), "count": self.count, "kept": self.kept, "labels": self.labels}
 
 
 @dataclass(frozen=True, eq=False)

@@ -167,7 +167,7 @@ class FittedEnsemble:
         weight and its violation.
 
         ``violation`` is the root mean square over the members and over places drawn from the whole space, in the law's
-        own units. Laws stand under ``residuals``, arrays under ``arrays``.
+        own units. Laws stand under ``residuals``, arrays under ``components``.
         """
         known = self.ensemble.location_scale
         contrast = known.contrast.tolist() if isinstance(known, LocationScale) else [1.0] * len(self.outputs)
@@ -183,7 +183,7 @@ class FittedEnsemble:
             for k, name in enumerate(self.outputs)
         }
         if self.components:
-            told["arrays"] = {name: own.record() for name, own in self.components.items()}
+            told["components"] = {name: own.record() for name, own in self.components.items()}
         if self.lessons is not None:
             violations = _violations(self.lessons, self.ensemble, seed=0)
             told["residuals"] = {

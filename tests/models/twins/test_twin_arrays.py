@@ -151,12 +151,12 @@ def test_arrays_that_cannot_be_learned_stop_no_training_and_are_told(problem):
     data.values[4] = np.nan
     model = twin().fit(problem, replace(data, structures={"displacement": tuple(arrays)}), seed=0)
     assert not model.fell_back
-    assert model.hyperparameters()["arrays"]["displacement"]["labels"] == 28
+    assert model.hyperparameters()["components"]["displacement"]["labels"] == 28
     assert model.hyperparameters()["period"]["labels"] == 31
     assert model.message == (
         "displacement: 1 of 31 labels have the shape 32, most 64: a twin learns arrays of one shape, and these are "
-        "left out; displacement: 1 of 31 labels have no array; displacement: 1 of 31 labels have an array that can't be "
-        "read; displacement: 1 of 31 labels have an array that is empty or not finite, left out"
+        "left out; displacement: 1 of 31 labels have no array; displacement: 1 of 31 labels have an array that can't "
+        "be read; displacement: 1 of 31 labels have an array that is empty or not finite, left out"
     )
     assert np.isfinite(model.sample_arrays(data.points, 2, seed=0)["displacement"]).all()
 
@@ -179,7 +179,7 @@ def test_very_few_labels_have_arrays_too(problem, n):
 def test_a_twin_of_arrays_goes_on_from_an_earlier_version(problem, fitted):
     again = twin().fit(problem, labels(16), seed=0, previous=fitted)
     assert not again.fell_back
-    assert again.hyperparameters()["arrays"]["displacement"]["labels"] == 16
+    assert again.hyperparameters()["components"]["displacement"]["labels"] == 16
 
 
 def test_components_are_those_that_made_the_arrays():
