@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theoros.models.data import Array, Dataset, Structure
+from theoros.models.feasibility import SUCCEEDS
 
 #: Components are enough when they hold this share of the labels' variance; and so many there are at most.
 ENOUGH, MOST = 0.999, 16
@@ -164,7 +165,8 @@ class _Read:
 
 def _answered(dataset: Dataset) -> NDArray[np.bool_]:
     """Rows that are labels, and no failures: they have an output (n)."""
-    return np.asarray(np.isfinite(np.asarray(dataset.values, dtype=np.float64)).any(1))
+    columns = [k for k, output in enumerate(dataset.outputs) if output != SUCCEEDS]
+    return np.asarray(np.isfinite(np.asarray(dataset.values, dtype=np.float64)[:, columns]).any(1))
 
 
 def _told(singular: Array, shape: tuple[int, int]) -> int:

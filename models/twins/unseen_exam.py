@@ -12,7 +12,9 @@ import numpy as np
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Problem
 from theoros.models.sampling import derived_seed
+from theoros.models.twins.contract import DrawsArrays
 from theoros.models.twins.unseen import Score, Unseen, as_twin
+from theoros.models.twins.unseen_arrays import UnseenArrays
 from theoros.models.twins.unseen_behaviour import behaviour, speedups
 from theoros.models.twins.unseen_events import Events
 
@@ -22,7 +24,8 @@ class Exam:
     """What a twin drew (`unseen`), and its `scores`.
 
     `events` are pairs of what came and what was drawn, those of earlier exams among them; None before the first at the
-    target fidelity. `arrays` are what it made of the label of evaluation `pictured`, where it rolls out.
+    target fidelity. `arrays` are what it made of the label of evaluation `pictured`: one roll-out where it rolls out,
+    and one draw of each member where it draws arrays (`theoros.models.twins.unseen_arrays`).
     """
 
     unseen: Unseen
@@ -64,9 +67,15 @@ def examined(
     events = _events(unseen.only(true), problem, dataset, [rows[i] for i in true]).after(earlier)
     more, arrays = behaviour(twin, unseen.outputs, points, seed=derived_seed(seed, "behaviour"))
     more += speedups(dataset, problem.target, more[0], unseen.seconds, oracle)
+    pictured = unseen.labels[true[0]] if arrays else None
+    if isinstance(twin, DrawsArrays):
+        whole = UnseenArrays.of(twin, dataset, [rows[i] for i in true], seed=derived_seed(seed, "arrays"))
+        more += whole.scores
+        if whole.row is not None:
+            arrays, pictured = whole.drawn, labels[whole.row]
     scores = [*unseen.scores(), *events.scores(derived_seed(seed, "events")), *more]
     kept = tuple(score for score in scores if math.isfinite(score.value))
-    return Exam(unseen, kept, events, arrays, unseen.labels[true[0]] if arrays else None)
+    return Exam(unseen, kept, events, arrays, pictured)
 
 
 def remembered(

@@ -18,6 +18,7 @@ from theoros.orchestrator.report.plots import controls_of, figures
 from theoros.orchestrator.report.proposers import contributions, earnings_told, proposers_table, shares_figure
 from theoros.orchestrator.report.sentences import compare, model_sentence
 from theoros.orchestrator.report.twin import COLUMNS, foreseen
+from theoros.orchestrator.report.twin_arrays import array_figure, pictured_arrays
 from theoros.orchestrator.report.twin_figures import coverages, has_bins, histograms
 from theoros.orchestrator.report.twin_films import film_pictures, windows
 from theoros.orchestrator.report.twin_pictures import beside, events_figure
@@ -189,6 +190,12 @@ def _twin(store: Store, history: History) -> list[Html]:
             "other draws: colours tell by how many of their deviations, in the output that is farther off."
         )
         parts += [image(as_png(events_figure(events)), "labels, draws and differences"), tag("p", told, class_="small")]
+    for pictured in pictured_arrays(store, campaign, history.card.name_of):
+        told = (
+            f"{pictured.name} of sample {pictured.label}, drawn by a twin that had not seen it (version "
+            f"{pictured.version} learned it), and how far the oracle's is from the mean of the members' draws."
+        )
+        parts += [image(as_png(array_figure(pictured)), "an array beside its draws"), tag("p", told, class_="small")]
     if (window := windows(store, campaign)) is not None:
         told = (
             f"The window of sample {window.label}, simulated, and rolled out by a twin that had not seen it "

@@ -42,7 +42,7 @@ def windows(store: Store, campaign: str) -> Windows | None:
     for version in reversed(store.model_versions(campaign)):
         films = version.arrays.get(FILMS)
         label = (version.hyperparameters.get(DRAWN) or {}).get(PICTURED)
-        if films is None or label is None or films.shape[-1] != len(COLUMNS):
+        if films is None or label is None or films.shape[1:] != (len(COLUMNS),):
             continue
         found = [record for record in store.label_records(campaign) if record.sequence == label]
         if found and FILMS in found[0].values:

@@ -24,6 +24,7 @@ from theoros.oracles.candidate import content_hash
 from theoros.oracles.physics.foam import advance, coarsen_to, equilibrate, voronoi
 from theoros.oracles.physics.foam.films import films_of
 from theoros.orchestrator.report.page import page
+from theoros.orchestrator.report.twin_arrays import PicturedArray, array_figure, pictured_arrays
 from theoros.orchestrator.report.twin_films import SIDE, Windows, film_pictures, outline, windows
 from theoros.orchestrator.report.twin_pictures import FAR, Beside, beside, events_figure
 from theoros.orchestrator.report.twin_scores import oracle_of, scores_table, whole_scores
@@ -212,3 +213,29 @@ def test_the_page_shows_a_twin_beside_its_oracle(store):
         assert len(written) < 1_000_000
     assert "The window of sample 3, simulated" in foam
     assert "mix-blend-mode" not in events
+
+
+def test_a_curve_stands_beside_a_draw_of_each_member_and_an_image_beside_one():
+    exact = np.linspace(0, 1, 30)
+    curves = array_figure(PicturedArray("spectrum (mm)", 3, 2, exact, np.stack([exact + 0.1, exact + 0.3])))
+    came, drew, apart = curves.axes
+    assert [axes.get_title() for axes in curves.axes] == [
+        "oracle",
+        "twin, a draw of each member",
+        "difference: oracle less mean draw",
+    ]
+    assert (len(came.lines), len(drew.lines)) == (1, 2)
+    assert np.allclose(apart.lines[-1].get_ydata(), -0.2)
+    assert came.get_ylim() == drew.get_ylim()
+    image = exact.reshape(5, 6)
+    panels = array_figure(PicturedArray("film", 3, 2, image, np.stack([image, image + 1.0]))).axes[:3]
+    shown = [axes.images[0].get_array() for axes in panels]
+    assert np.allclose(shown[0], image)
+    assert np.allclose(shown[1], image)
+    assert np.allclose(shown[2], -0.5)
+
+
+def test_films_that_were_rolled_out_are_no_draws_of_members(store):
+    assert pictured_arrays(store, "foam", str) == []
+    assert pictured_arrays(store, "events", str) == []
+    assert pictured_arrays(store, "unkept", str) == []

@@ -9,9 +9,12 @@ from scipy.stats import qmc
 from theoros.db.outputs import HeldArray
 from theoros.models import registry
 from theoros.models.data import Dataset, Point
+from theoros.models.feasibility import SUCCEEDS
 from theoros.models.twins.array_components import MOST, Components
 from theoros.models.twins.contract import DrawsArrays
 from theoros.models.twins.training import Training
+from theoros.models.twins.unseen_arrays import UnseenArrays
+from theoros.models.twins.unseen_exam import examined
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Parameters, Real
 
@@ -46,10 +49,10 @@ class Lost:
         raise OSError("no such artifact")
 
 
-def labels(n, noise=NOISE):
-    x, points = asked(n, seed=1)
-    rng = np.random.default_rng(0)
-    curves = np.array([displacement(*row) for row in x]) + noise * rng.normal(size=(n, 64))
+def labels(n, seed=1):
+    x, points = asked(n, seed)
+    rng = np.random.default_rng(seed)
+    curves = np.array([displacement(*row) for row in x]) + NOISE * rng.normal(size=(n, 64))
     values = np.array([[period(*row)] for row in x]) + 0.01 * rng.normal(size=(n, 1))
     return Dataset(points, ("period",), values, (), {"displacement": tuple(map(HeldArray, curves))})
 
@@ -148,10 +151,13 @@ def test_arrays_that_cannot_be_learned_stop_no_training_and_are_told(problem):
     arrays = list(data.structures["displacement"])
     arrays[0], arrays[1], arrays[2] = None, HeldArray(np.zeros(32)), HeldArray(np.full(64, np.nan))
     arrays[3] = Lost()
-    data.values[4] = np.nan
-    model = twin().fit(problem, replace(data, structures={"displacement": tuple(arrays)}), seed=0)
+    # One more failed: it has no label, and of what is no label nothing is missed.
+    data.values[4], arrays[4] = np.nan, None
+    values = np.column_stack([data.values, np.arange(32) != 4])
+    damaged = replace(data, outputs=("period", SUCCEEDS), values=values, structures={"displacement": tuple(arrays)})
+    model = twin().fit(problem, damaged, seed=0)
     assert not model.fell_back
-    assert model.hyperparameters()["components"]["displacement"]["labels"] == 28
+    assert model.hyperparameters()["components"]["displacement"]["labels"] == 27
     assert model.hyperparameters()["period"]["labels"] == 31
     assert model.message == (
         "displacement: 1 of 31 labels have the shape 32, most 64: a twin learns arrays of one shape, and these are "
@@ -215,3 +221,26 @@ def test_arrays_that_are_all_alike_need_no_component():
 def test_there_are_never_more_components_than_are_documented():
     ramps = np.tril(np.ones((100, 100)))
     assert Components.of(ramps).count <= MOST == 16
+
+
+def test_arrays_that_were_not_seen_are_scored_and_the_draws_of_one_are_kept(problem, fitted):
+    """The first label has lost its array; of noise that is known the score is known: its deviation over root pi."""
+    data = labels(16, seed=7)
+    data = replace(data, structures={"displacement": (Lost(), *data.structures["displacement"][1:])})
+    unseen = UnseenArrays.of(fitted, data, range(16), seed=2)
+    scores = {(score.output, score.metric): (score.value, score.n) for score in unseen.scores}
+    assert scores["displacement", "crps"] == (pytest.approx(NOISE / np.sqrt(np.pi), rel=0.5), 15)
+    assert scores["displacement", "draws_coverage_90"] == (pytest.approx(0.9, abs=0.08), 15)
+    assert unseen.row == 1
+    drawn = fitted.sample_arrays(data.points[1:2], 16, seed=2)["displacement"]
+    assert np.array_equal(unseen.drawn["displacement"], drawn[:, 0, 0])
+
+
+def test_an_exam_keeps_arrays_with_the_evaluation_that_they_are_of(problem, fitted):
+    data = labels(4, seed=7)
+    exam = examined(fitted, problem, data, [11, 12, 13, 14], {11}, earlier=None, seed=0)
+    assert (exam.pictured, exam.arrays["displacement"].shape) == (12, (4, 64))
+    assert {score.output for score in exam.scores} == {"period", "displacement"}
+    without = twin(reads=()).fit(problem, data, seed=0)
+    exam = examined(without, problem, data, [11, 12, 13, 14], {11}, earlier=None, seed=0)
+    assert (exam.pictured, dict(exam.arrays)) == (None, {})
