@@ -91,33 +91,39 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
 
 
 def _structures(spec: CampaignSpec, surrogate: str, oracle: Oracle) -> tuple[str, ...]:
-    """The arrays that the surrogate reads, which the oracle has to give and the question to keep."""
+    """The arrays that the surrogate reads, which the oracle has to give."""
     wanted = registry.structures_read(surrogate, spec.surrogate_options)
+    chosen = "arrays" in spec.surrogate_options
+    field = ("surrogate", surrogate, "arrays") if chosen else ("surrogate",)
     for name in wanted:
-        shape = oracle.outputs[name].shape if name in oracle.outputs else None
-        close = difflib.get_close_matches(
-            name, [own for own, quantity in oracle.outputs.items() if quantity.shape], n=1
-        )
-        if shape is not None and not shape:
-            why = f"learns arrays, and {name!r} is one number. Name it under 'learn' in the question instead."
-        elif shape is None and close and name not in spec.question.record:
-            why = f"learns from the output {name!r}, which the oracle {oracle.name!r} lacks. Did you mean {close[0]!r}?"
-        elif shape is None or name not in spec.question.record:
-            why = (
-                f"learns from the output {name!r}, and the oracle {oracle.name!r} is not asked for it or has none. "
-                f"Add 'record: [{', '.join(wanted)}]' to the question, or use another surrogate."
+        if name not in oracle.outputs or (chosen and name not in spec.question.record):
+            arrays = [own for own, quantity in oracle.outputs.items() if quantity.shape]
+            close = difflib.get_close_matches(name, arrays, n=1) if name not in oracle.outputs else []
+            mend = f"Add 'record: [{', '.join(wanted)}]' to the question, or use another surrogate."
+            raise SpecError(
+                f"the surrogate {surrogate!r} learns from the output {name!r}, and the oracle {oracle.name!r} is not "
+                f"asked for it or has none. {f'Did you mean {close[0]!r}?' if close else mend}",
+                field,
             )
-        elif "arrays" in spec.surrogate_options and any(isinstance(length, str) for length in shape):
-            varying = next(length for length in shape if isinstance(length, str))
-            why = (
-                f"learns arrays of one shape, and in {name!r} the number of {varying!r} differs between candidates. "
-                "Leave it out of the arrays."
-            )
-        else:
-            continue
-        named = ("surrogate", surrogate, "arrays") if "arrays" in spec.surrogate_options else ("surrogate",)
-        raise SpecError(f"the surrogate {surrogate!r} {why}", named)
+        if chosen:
+            _check_fixed(surrogate, name, oracle.outputs[name].shape, field)
     return wanted
+
+
+def _check_fixed(surrogate: str, name: str, shape: Sequence[int | str], field: Sequence[str]) -> None:
+    """Raise SpecError for an output that is no array, or whose length differs between candidates."""
+    if not shape:
+        raise SpecError(
+            f"the surrogate {surrogate!r} has arrays as a list of outputs that are arrays, and {name!r} is one number. "
+            "Name it under 'learn' in the question instead.",
+            field,
+        )
+    if varying := [length for length in shape if isinstance(length, str)]:
+        raise SpecError(
+            f"the surrogate {surrogate!r} learns arrays of one shape, and in {name!r} the number of {varying[0]!r} "
+            "differs between candidates. Leave it out.",
+            field,
+        )
 
 
 def _check_credit(spec: CampaignSpec, proposers: Sequence[str]) -> None:

@@ -40,8 +40,8 @@ class Twin(ABC):
     arXiv:2309.15214. Every member is blind to other labels: they tell it when to stop, and the ensemble how large the
     noise is. `residuals` are laws of physics that are taught along (`theoros.models.twins.physics`), and `reads` are
     outputs that are arrays: the scores of their principal components are outcomes like the others
-    (`theoros.models.twins.array_components`). `device` is
-    torch's name for where the fit runs, by default a GPU when one is granted; the fitted twin lies on the CPU.
+    (`theoros.models.twins.array_components`). `device` is torch's name for where the fit runs, by default a GPU when
+    one is granted; the fitted twin lies on the CPU.
     """
 
     training: Training = field(default_factory=Training)

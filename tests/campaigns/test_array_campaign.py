@@ -44,10 +44,10 @@ def test_the_plan_says_which_arrays_are_read():
 @pytest.mark.parametrize(
     ("arrays", "record", "message"),
     [
-        (["displacment"], ["displacement"], "lacks. Did you mean 'displacement'?"),
+        (["displacment"], ["displacement"], "has none. Did you mean 'displacement'?"),
         (["spectrum"], ["displacement"], "is not asked for it or has none. Add 'record: [spectrum]' to the question"),
         (["displacement"], [], "Add 'record: [displacement]' to the question"),
-        (["period"], ["displacement"], "learns arrays, and 'period' is one number. Name it under 'learn'"),
+        (["period"], ["period"], "outputs that are arrays, and 'period' is one number. Name it under 'learn'"),
         (["strobe"], ["strobe"], "in 'strobe' the number of 'flashes' differs between candidates"),
     ],
 )
