@@ -12,6 +12,7 @@ from theoros.models.data import Dataset, Point
 from theoros.models.feasibility import SUCCEEDS
 from theoros.models.twins.array_components import MOST, Components
 from theoros.models.twins.contract import DrawsArrays
+from theoros.models.twins.physics import residual
 from theoros.models.twins.training import Training
 from theoros.models.twins.unseen_arrays import UnseenArrays
 from theoros.models.twins.unseen_exam import examined
@@ -186,6 +187,23 @@ def test_a_twin_of_arrays_goes_on_from_an_earlier_version(problem, fitted):
     again = twin().fit(problem, labels(16), seed=0, previous=fitted)
     assert not again.fell_back
     assert again.hyperparameters()["components"]["displacement"]["labels"] == 16
+
+
+@residual("stiff", balanced=True)
+def stiff(situation):
+    """Periods times the root of the stiffness are two pi, but for the damping."""
+    return situation.outcomes["period"] * situation.conditions["stiffness"].sqrt() / (2 * np.pi) - 1
+
+
+def test_laws_are_of_scalars_and_are_taught_beside_arrays(problem):
+    data = labels(16)
+    model = replace(twin(), residuals=(stiff,)).fit(problem, data, seed=0)
+    assert not model.fell_back
+    mean = model.predict(data.points[:2]).mean[:, 0]
+    broken = model.violations([point.candidate for point in data.points[:2]], seed=0)["stiff"]
+    assert broken.shape == (3, 2)
+    signed = mean * [np.sqrt(p.candidate.data["stiffness"]) / (2 * np.pi) for p in data.points[:2]] - 1
+    assert (np.abs(signed) <= broken.mean(0) + 1e-9).all(), "the mean's violation is no more than the members'"
 
 
 def test_components_are_those_that_made_the_arrays():
