@@ -222,9 +222,18 @@ def acquisition(name: str) -> Acquisition:
     return cast(Acquisition, load(_acquisition_entry(name).path)())
 
 
-def proposer(name: str) -> Proposer:
-    """Build the proposer `name`, or a user's own ``module:Class``; raises ValueError."""
-    return cast(Proposer, load(_proposer_entry(name).path)())
+def proposer(name: str, options: Mapping[str, Any] | None = None) -> Proposer:
+    """Build the proposer `name`, or a user's own ``module:Class``; raises ValueError.
+
+    `options` are for a class that has ``with_options``.
+    """
+    entry = _proposer_entry(name)
+    built = load(entry.path)
+    if not options:
+        return cast(Proposer, built())
+    if not hasattr(built, "with_options"):
+        raise ValueError(f"The proposer {name!r} has no options. Leave {', '.join(map(repr, options))} out.")
+    return cast(Proposer, built.with_options(options))
 
 
 def default_surrogate(problem: Problem) -> str:
@@ -369,6 +378,19 @@ def check_proposer_name(name: str, problem: Problem) -> None:
             f"The proposer {name!r} works on {entry.spaces} spaces, and this one is {finite}. Use one of {usable}."
         )
     _check_installed("proposer", name, entry.needs)
+
+
+def check_proposer_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ValueError when the proposer `name` can't have these `options`; only a user's own is built for it.
+
+    Of a built-in one it is an `OptionError`.
+    """
+    if ":" in name:
+        proposer(name, options)
+        return
+    from theoros.models.proposers.options import checked
+
+    checked(name, options)
 
 
 def _check_installed(what: str, name: str, needs: tuple[str, str] | None) -> None:

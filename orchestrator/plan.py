@@ -59,6 +59,7 @@ class Plan:
             self.spec.surrogate_options,
             self.oracle_name,
             self.oracle.search_path if self.spec.has_own_models else None,
+            self.spec.proposer_options,
         )
 
     @property

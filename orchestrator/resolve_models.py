@@ -81,8 +81,11 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
     for i, name in enumerate(proposers):
         try:
             registry.check_proposer_name(name, problem)
+            if options := spec.proposer_options.get(name):
+                registry.check_proposer_options(name, options)
         except ValueError as error:
-            raise SpecError(str(error), ("proposers", i)) from error
+            option = getattr(error, "option", None)
+            raise SpecError(str(error), ("proposers", i, name, option) if option else ("proposers", i)) from error
     if acquisition == "random":
         initial = proposers[0]
     return Models(

@@ -50,7 +50,7 @@ class ModelWorker:
             torch.set_num_threads(threads)
             registry.surrogate(plan.surrogate)
         for name in (plan.initial_proposer, *plan.proposers):
-            registry.proposer(name)
+            registry.proposer(name, plan.proposer_options.get(name))
         registry.acquisition(plan.acquisition)
 
     def train(

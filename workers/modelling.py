@@ -38,7 +38,7 @@ class ModelPlan:
     the quick ones are the problem's veto, and the slow ones are asked here. With `credit_per_second` the time that
     proposers take counts in what they earn. `options` are those of a surrogate that was named. `oracle` is the name of
     what is asked, under which a twin's speed is told. `search_path` is the folder in which modules of the user's own
-    are looked for first, where the campaign names any.
+    are looked for first, where the campaign names any. `proposer_options` are those of proposers by their names.
     """
 
     problem: Problem
@@ -52,6 +52,7 @@ class ModelPlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     oracle: str = "oracle"
     search_path: str | None = None
+    proposer_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def _proposed(
     def ask(seen: Set[str], seed: int) -> list[Proposal]:
         return decide.propose(
             problem_of(plan.problem, dataset),
-            [registry.proposer(name) for name in names],
+            [registry.proposer(name, plan.proposer_options.get(name)) for name in names],
             dataset,
             belief.model if belief is not None else None,
             registry.acquisition(plan.acquisition),

@@ -47,7 +47,7 @@ def fitted(corpus: Sequence[tuple[str, ...]], training: Training, *, sizes: Size
 
 
 @lru_cache(maxsize=4)
-def fitted_to(space: Molecules, training: Training) -> SelfiesVAE:
+def fitted_to(space: Molecules, training: Training, sizes: Sizes = SIZES) -> SelfiesVAE:
     """The model of a space's starting molecules; raises ValueError when it has none that SELFIES can write."""
     corpus = starting_tokens(space)
     if not corpus:
@@ -55,7 +55,7 @@ def fitted_to(space: Molecules, training: Training) -> SelfiesVAE:
             "The proposer 'selfies_vae' learns from the space's starting molecules, and there are none. "
             "Give the space a 'file' of molecules, or use 'genetic'."
         )
-    return fitted(corpus, training)
+    return fitted(corpus, training, sizes=sizes)
 
 
 def starting_tokens(space: Molecules) -> tuple[tuple[str, ...], ...]:

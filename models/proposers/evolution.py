@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from theoros.models.contract import ProposalRequest
 from theoros.models.data import Bred, Descent
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
+from theoros.models.proposers.options import configured
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -55,6 +56,11 @@ class Evolution(ABC):
     name: ClassVar[str]
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
     needs_model: ClassVar[bool] = True
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The proposer that a campaign file asks for (`theoros.models.proposers.options`); raises ValueError."""
+        return configured(cls(), cls.name, options)
 
     @abstractmethod
     def breeder(self, space: Molecules) -> Breed:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from theoros.models.contract import ProposalRequest
 from theoros.models.generators.flow3d import Flow3D, Flow3DSettings, flow3d
 from theoros.models.generators.flow3d_molecules import Structure, structures
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
+from theoros.models.proposers.options import configured
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -41,6 +42,11 @@ class Flow3DProposer:
     name: ClassVar[str] = "flow3d"
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
     needs_model: ClassVar[bool] = True
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The proposer that a campaign file asks for (`theoros.models.proposers.options`); raises ValueError."""
+        return configured(cls(), cls.name, options)
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space, before

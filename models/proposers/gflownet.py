@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from rdkit import Chem
@@ -14,6 +14,7 @@ from theoros.models.contract import ProposalRequest
 from theoros.models.data import Array
 from theoros.models.generators.gflownet_training import Balance, Corpus, balance, flow_network
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
+from theoros.models.proposers.options import configured
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -50,6 +51,11 @@ class GFlowNetProposer:
     name: ClassVar[str] = "gflownet"
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
     needs_model: ClassVar[bool] = True
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The proposer that a campaign file asks for (`theoros.models.proposers.options`); raises ValueError."""
+        return configured(cls(), cls.name, options)
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike; raises ValueError in another space."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from theoros.models.contract import ProposalRequest
+from theoros.models.generators.language_model import Sizes
 from theoros.models.generators.language_model_search import Judged, Reinforcement, search
 from theoros.models.generators.language_model_training import Training, prior_of
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
+from theoros.models.proposers.options import configured
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -20,20 +22,26 @@ from theoros.oracles.candidate import Candidate
 class LanguageModelProposer:
     """Reinforcement learning of a SMILES model on the acquisition's values; it never asks the oracle.
 
-    The prior is trained once on the molecules with which the space begins (`training`) and kept on disk. Each decision
-    starts from it anew: a copy is drawn towards what the acquisition values, the best labelled molecules among it
-    (`reinforcement`). Rewards are ranks, so that the acquisition's unit does not matter. Texts that are no
-    molecule of the space earn nothing. No step begins after `seconds` (a guard: a campaign that meets it no longer
-    repeats exactly); training, in the first decision, is not counted.
+    The prior (of these `sizes`) is trained once on the molecules with which the space begins (`training`) and kept on
+    disk. Each decision starts from it anew: a copy is drawn towards what the acquisition values, the best labelled
+    molecules among it (`reinforcement`). Rewards are ranks, so that the acquisition's unit does not matter. Texts that
+    are no molecule of the space earn nothing. No step begins after `seconds` (a guard: a campaign that meets it no
+    longer repeats exactly); training, in the first decision, is not counted.
     """
 
     reinforcement: Reinforcement = field(default_factory=Reinforcement)
     training: Training = field(default_factory=Training)
+    sizes: Sizes = field(default_factory=Sizes)
     seconds: float = 30.0
 
     name: ClassVar[str] = "language_model"
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
     needs_model: ClassVar[bool] = True
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The proposer that a campaign file asks for (`theoros.models.proposers.options`); raises ValueError."""
+        return configured(cls(), cls.name, options)
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike.
@@ -41,7 +49,7 @@ class LanguageModelProposer:
         Raises ValueError in another space, before the first fit, and where the space begins with too few molecules.
         """
         space = open_space(request, self.name)
-        prior = prior_of(space, self.training)
+        prior = prior_of(space, self.training, self.sizes)
         scored = ScoredMolecules(request)
 
         def judge(texts: Sequence[str]) -> list[Judged | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from torch import Tensor
 from theoros.models.contract import ProposalRequest
 from theoros.models.data import Array
 from theoros.models.generators.selfies_strings import tokens_of
-from theoros.models.generators.selfies_vae import SelfiesVAE
+from theoros.models.generators.selfies_vae import SelfiesVAE, Sizes
 from theoros.models.generators.selfies_vae_metrics import in_space
 from theoros.models.generators.selfies_vae_training import Training, fitted_to
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
+from theoros.models.proposers.options import configured
 from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
@@ -39,7 +41,8 @@ class SelfiesVAEProposer:
 
     Half of the `chains` start from the best labelled molecules, the others from the space's own set. There are
     `rounds` moves of each, and none begins after `seconds` (a guard: a campaign that meets it no longer repeats
-    exactly). Before its first search in a space the network is trained on the starting molecules, beside `seconds`.
+    exactly). Before its first search in a space the network (of these `sizes`) is trained on the starting
+    molecules, beside `seconds`.
     """
 
     chains: int = 100
@@ -47,10 +50,16 @@ class SelfiesVAEProposer:
     survivors: float = 0.5
     seconds: float = 30.0
     training: Training = field(default_factory=Training)
+    sizes: Sizes = field(default_factory=Sizes)
 
     name: ClassVar[str] = "selfies_vae"
     kinds: ClassVar[frozenset[str]] = frozenset({"molecule"})
     needs_model: ClassVar[bool] = True
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any]) -> Self:
+        """The proposer that a campaign file asks for (`theoros.models.proposers.options`); raises ValueError."""
+        return configured(cls(), cls.name, options)
 
     def propose(self, request: ProposalRequest) -> list[Candidate]:
         """The best `request.n` distinct molecules met, few of them alike.
@@ -59,7 +68,7 @@ class SelfiesVAEProposer:
         """
         space = open_space(request, self.name)
         rng = np.random.default_rng(derived_seed(request.seed, self.name))
-        model = fitted_to(space, self.training)
+        model = fitted_to(space, self.training, self.sizes)
         deadline = time.monotonic() + self.seconds
         scored = ScoredMolecules(request)
         latents, level = self._founders(request, space, model, rng), -np.inf

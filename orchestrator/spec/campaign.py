@@ -164,14 +164,41 @@ def _as_gates(value: Any) -> Any:
     return tuple(listed)
 
 
+def _proposers(data: dict[str, Any]) -> dict[str, Any]:
+    """``proposers``, as people write them, as names and, where there are any, ``proposer_options``.
+
+    They are a list of names and ``{name: {options}}``, a mapping of these, or one name.
+    """
+    value = data["proposers"]
+    if isinstance(value, dict):
+        value = [{name: options} for name, options in value.items()]
+    listed = list(value) if isinstance(value, list | tuple) else [value]
+    names: list[str] = []
+    options: dict[str, Any] = dict(data.get("proposer_options") or {})
+    for i, item in enumerate(listed):
+        found = list(item.items()) if isinstance(item, dict) else [(item, None)]
+        if len(found) != 1 or not isinstance(found[0][0], str) or not isinstance(found[0][1], dict | None):
+            raise ValueError(
+                f"proposers: number {i + 1}, {item!r}, is no proposer; write a name, or one name with its options, for "
+                "example 'proposers: [random, {genetic: {generations: 30}}]'"
+            )
+        ((name, own),) = found
+        names.append(name)
+        options |= {name: own} if own else {}
+    if twice := [name for name in options if names.count(name) > 1]:
+        raise ValueError(f"proposers: {twice[0]!r} has options and is named twice; name it once")
+    return {**data, "proposers": names} | ({"proposer_options": options} if options else {})
+
+
 class CampaignSpec(_Frozen):
     """A question, a budget, and the rest of what a campaign needs; the YAML file and Python say the same thing.
 
     `space` is left out where the oracle has its own. `surrogate`, `acquisition` and `proposers` are chosen for the
     space and the goal unless they are named; a surrogate that has options is written ``surrogate: {name: {options}}``,
-    which are kept as `surrogate_options`. `learn_from` (``learn from`` in the file) names campaigns of the same
-    database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in their
-    order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit` says
+    which are kept as `surrogate_options`; so are proposers with options, ``proposers: [random, {name: {options}}]``,
+    which are kept as `proposer_options` by their names. `learn_from` (``learn from`` in the file) names campaigns of
+    the same database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in
+    their order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit` says
     whether several proposers share the proposals by what theirs earn with each decision, or with each second that a
     decision costs (`theoros.models.credit`). `diversity` keeps near copies of one molecule from being asked together.
     """
@@ -193,6 +220,7 @@ class CampaignSpec(_Frozen):
     surrogate_options: dict[str, Any] = Field(default_factory=dict)
     acquisition: str = "auto"
     proposers: tuple[str, ...] = ()
+    proposer_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     credit: Literal["per_decision", "per_second"] = "per_decision"
     retries: Retries = Retries()
     workers: Workers = Workers()
@@ -216,6 +244,17 @@ class CampaignSpec(_Frozen):
         named = (self.surrogate, self.acquisition, *self.proposers)
         return "residuals" in self.surrogate_options or any(":" in name for name in named)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_proposers(cls, data: Any) -> Any:
+        return _proposers(data) if isinstance(data, dict) and data.get("proposers") is not None else data
+
+    @model_validator(mode="after")
+    def _options_are_of_proposers(self) -> CampaignSpec:
+        if strange := [name for name in self.proposer_options if name not in self.proposers]:
+            raise ValueError(f"proposer_options: {strange[0]!r} is not among the proposers; name it there")
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""
         data = self.model_dump(mode="json", by_alias=True)
@@ -227,6 +266,10 @@ class CampaignSpec(_Frozen):
             del data["diversity"]
         if not self.surrogate_options:
             del data["surrogate_options"]
+        # A control of the campaign may ask others than it does: what the options were for is gone then.
+        data["proposer_options"] = {k: v for k, v in data["proposer_options"].items() if k in self.proposers}
+        if not data["proposer_options"]:
+            del data["proposer_options"]
         if self.credit == "per_decision":
             del data["credit"]
         if not self.question.noise:

@@ -97,6 +97,15 @@ CASES: list[tuple[str, dict[str, Any] | str, str, str]] = [
     ("an acquisition for the other goal", changed(GOOD, acquisition="integrated_variance"), "acquisition", "optimize"),
     ("an unknown proposer", changed(GOOD, proposers=["sobl"]), "proposers.0", "sobol"),
     ("a proposer for other candidates", changed(GOOD, proposers=["genetic"]), "proposers.0", "molecule"),
+    ("a proposer that is none", changed(GOOD, proposers=["random", 3]), "proposers: number 2, 3", "{genetic: {generations: 30}}"),
+    ("a proposer with a number for options", changed(MOLECULES, proposers=[{"genetic": 30}]), "proposers: number 1", "its options"),
+    ("two proposers in one", changed(MOLECULES, proposers=[{"genetic": {}, "selfies": {}}]), "proposers: number 1", "one name"),
+    ("a proposer with two sets of options", changed(MOLECULES, proposers=["genetic", {"genetic": {"seconds": 3}}]), "proposers: 'genetic'", "name it once"),
+    ("an option that a proposer does not have", changed(MOLECULES, proposers=["random", {"genetic": {"generatons": 3}}]), "proposers.1.genetic.generatons", "Did you mean 'generations'?"),
+    ("an option out of its range", changed(MOLECULES, proposers=[{"flow3d": {"samples": 0}}]), "proposers.0.flow3d.samples", "greater than or equal to 1 (got 0)"),
+    ("a time that is none", changed(MOLECULES, proposers=[{"genetic": {"seconds": "soon"}}]), "proposers.0.genetic.seconds", "10 min"),
+    ("options of a proposer that has none", changed(GOOD, proposers=[{"sobol": {"n": 3}}]), "proposers.0", "Leave 'n' out"),
+    ("options of nobody", changed(GOOD, proposer_options={"sobol": {"n": 3}}), "proposer_options", "name it there"),
 ]  # fmt: skip
 
 
