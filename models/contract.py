@@ -99,6 +99,10 @@ class Surrogate(Protocol):
 Score = Callable[[Sequence[Candidate]], Array]
 
 
+def unheard(reason: str) -> None:
+    """Nobody counts what is refused."""
+
+
 @dataclass(frozen=True)
 class ProposalRequest:
     """What a proposer may know.
@@ -109,6 +113,8 @@ class ProposalRequest:
     decided, which a proposer need not return again. `pending` are points decided and not yet answered; `dataset` are
     the labels, for proposers that build an acquisition over features. `has_room` is False of molecules that a quota of
     diversity keeps out for now (`theoros.models.diversity`): a search may pass through them, and returns none.
+    `refused` is told why a thing that the proposer made is no candidate of the space, each time (`Molecules.reading`
+    tells it); what it does with that changes nothing here.
     """
 
     problem: Problem
@@ -122,6 +128,7 @@ class ProposalRequest:
     score: Score | None = None
     dataset: Dataset | None = None
     has_room: Callable[[Candidate], bool] | None = None
+    refused: Callable[[str], None] = unheard
 
     @property
     def admits(self) -> Callable[[Candidate], bool] | None:

@@ -12,7 +12,15 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from theoros.models.contract import Acquisition, BatchAcquisition, FittedSurrogate, ProposalRequest, Proposer, Score
+from theoros.models.contract import (
+    Acquisition,
+    BatchAcquisition,
+    FittedSurrogate,
+    ProposalRequest,
+    Proposer,
+    Score,
+    unheard,
+)
 from theoros.models.credit import merged, offers, promises, shares, told
 from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Pick, Point, Problem, Proposal
 from theoros.models.diversity import Company
@@ -60,6 +68,7 @@ def propose(
     *,
     ranked: bool = False,
     per_second: bool = False,
+    refused: Callable[[str, str], None] | None = None,
 ) -> list[Proposal]:
     """Ask every proposer for candidates to choose `n` decisions from; return all, distinct, in the proposers' order.
 
@@ -77,7 +86,8 @@ def propose(
     With a model, several proposers share the proposals by what theirs have earned (`theoros.models.credit`), and of
     several acquisitions that take turns one scores them all. `per_second` counts their time as well: then a proposer
     with less than an equal share makes as many as the others, but sits out in proportion, so that its time is saved.
-    Each proposal comes with what all proposers brought (`Proposal.offers`).
+    Each proposal comes with what all proposers brought (`Proposal.offers`). `refused` is told by name of each proposer
+    why what it made is no candidate of the space.
 
     Where the problem has a quota (`Problem.diversity`), nothing is proposed that lies in a circle which is full of what
     is pending, unless there is nothing else. While fewer than `n` have room beside each other proposers are asked
@@ -111,7 +121,8 @@ def propose(
                     continue
                 weight = 1.0
             try:
-                made.ask(proposer, replace(asked, n=max(1, round(weight * request.n)), seed=own_seed))
+                ear = unheard if refused is None else partial(refused, proposer.name)
+                made.ask(proposer, replace(asked, n=max(1, round(weight * request.n)), seed=own_seed, refused=ear))
             except Exception:
                 logger.warning("the proposer %r failed and is left out of this decision", proposer.name, exc_info=True)
     if not made.found:

@@ -12,9 +12,16 @@ class OracleFailure(Exception):
 
 
 class InvalidCandidate(OracleFailure):
-    """The candidate can't be asked at all: outside the space, an impossible molecule, overlapping atoms."""
+    """The candidate can't be asked at all: outside the space, an impossible molecule, overlapping atoms.
+
+    `reason` says why in words that many candidates share, ``""`` where that is not known.
+    """
 
     failure_class = "invalid_candidate"
+
+    def __init__(self, message: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NotConverged(OracleFailure):

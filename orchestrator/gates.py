@@ -1,4 +1,4 @@
-"""What a campaign's gates have turned away, as the database keeps it: one card for each decision that met any."""
+"""What a campaign's space and gates turned away, as the database keeps it: one card for each decision that met any."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def gate_counts(store: Store, campaign: str) -> Counts:
     """Gate -> reason -> how many molecules it turned away over all sessions, reasons the most frequent first.
 
     A molecule counts once for the gate that turned it away, and again after a resume, or in a model worker that has
-    taken the place of another. Empty for a campaign without gates.
+    taken the place of another. What a proposer made that is no molecule of the space counts each time, as turned away
+    by ``space (NAME)``. Empty where candidates are no molecules.
     """
     return merged(kept.card.data for kept in store.cards(campaign, KIND))

@@ -24,7 +24,8 @@ class Plan:
 
     `initial` candidates come from `initial_proposer` before there is a model. `rivals` are the surrogates among which
     ``surrogate: auto`` chooses, `surrogate` being the first; there are none where the file names one. `gates` are what
-    molecules have to pass; the quick ones are the problem's veto as well.
+    molecules have to pass, which may be nothing, with the counts of what did not; the quick ones are the problem's veto
+    as well.
     """
 
     spec: CampaignSpec
@@ -106,7 +107,7 @@ class Plan:
     @property
     def exhausted(self) -> str:
         """What is said when the proposers find nothing to ask."""
-        return "no candidate is left that has not been asked" + (" and passes the gates" if self.gates else "")
+        return "no candidate is left that has not been asked" + (" and passes the gates" if self.spec.gates else "")
 
     def cost(self, fidelity: str) -> float:
         """The cost of one evaluation, in units of the target fidelity's."""

@@ -22,7 +22,7 @@ from theoros.oracles.spaces.molecule_properties import PROPERTIES
 from theoros.oracles.spaces.molecules import Molecules
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.oracles.spaces.table import read_through
-from theoros.orchestrator.constraints import CandidateConstraints, gatekeeper
+from theoros.orchestrator.constraints import gatekeeper
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve_models import resolve_models
 from theoros.orchestrator.spec.campaign import CampaignSpec
@@ -83,7 +83,7 @@ def _resolve(spec: CampaignSpec, base: Path) -> Plan:
         costs=tuple(fidelity.cost for fidelity in levels),
         constraints=outcome,
         deterministic=oracle.deterministic and not noise,
-        feasible=gates or (CandidateConstraints(own) if own else None),
+        feasible=gates if gates is not None and gates.gates else None,
         desirability=desirability,
         noise=noise,
         constants=dict(getattr(oracle, "constants", {})),

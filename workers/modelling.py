@@ -282,6 +282,7 @@ def _proposed(
             seed,
             ranked=slow is not None,
             per_second=plan.credit_per_second,
+            refused=plan.gates.refused if plan.gates is not None else None,
         )
 
     return ask(seen, seed) if slow is None else admitted(ask, slow.admits, seen, passing, seed)

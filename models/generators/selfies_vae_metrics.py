@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -24,6 +24,6 @@ def sampled(model: SelfiesVAE, n: int, generator: torch.Generator) -> list[tuple
     return model.decode(torch.randn(n, model.sizes.latent, generator=generator))
 
 
-def in_space(space: Molecules, tokens: Sequence[str]) -> Candidate | None:
-    """The candidate that tokens are read as, None where that is none of the space."""
-    return space.reading(smiles_of(tokens))
+def in_space(space: Molecules, tokens: Sequence[str], refused: Callable[[str], None] | None = None) -> Candidate | None:
+    """The candidate that tokens are read as; None where that is none of the space, and `refused` is told why."""
+    return space.reading(smiles_of(tokens), refused)

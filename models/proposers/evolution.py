@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import ProposalRequest, unheard
 from theoros.models.data import Bred, Descent
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
 from theoros.models.proposers.options import configured
@@ -84,7 +84,7 @@ class Evolution(ABC):
             parents = scored.best(self.population)
             if not parents:
                 break
-            born = children(parents, self.offspring, space, breed, rng, scored.found)
+            born = children(parents, self.offspring, space, breed, rng, scored.found, request.refused)
             family |= {child.text: made_of for child, made_of in born}
             scored.add([child for child, _ in born])
         chosen = diverse(admissible(request, scored.best(None)), request.n)
@@ -116,18 +116,22 @@ def children(
     breed: Breed,
     rng: np.random.Generator,
     known: Collection[str],
+    refused: Callable[[str], None] = unheard,
 ) -> list[tuple[Candidate, tuple[str, ...]]]:
     """Up to `n` distinct children of `parents` (best first) in the space whose hashes are not `known`.
 
     Each comes with the SMILES of what it was made of. A child has `ATTEMPTS_PER_CHILD`, so that the work is bounded;
     one that is known or was just born is not tried again, since where that happens often there is little new to find.
+    `refused` is told why an attempt came to nothing.
     """
     born: dict[str, tuple[Candidate, tuple[str, ...]]] = {}
     for _ in range(n):
         for _ in range(ATTEMPTS_PER_CHILD):
             smiles, made_of = breed(parents, rng)
             child = _reading(space, smiles)
-            if child is not None:
+            if isinstance(child, str):
+                refused(child)
+            else:
                 if child.hash not in known:
                     born.setdefault(child.hash, (child, made_of))
                 break
@@ -140,9 +144,12 @@ def _bank(space: Molecules) -> tuple[Candidate, ...]:
 
 
 @lru_cache(maxsize=50_000)
-def _reading(space: Molecules, smiles: str | None) -> Candidate | None:
-    """What a text is read as: generations that have parents in common have children in common."""
-    return space.reading(smiles)
+def _reading(space: Molecules, smiles: str | None) -> Candidate | str:
+    """What a text is read as, or why it is no molecule of the space: generations that have parents in common have
+    children in common.
+    """
+    why: list[str] = []
+    return space.reading(smiles, why.append) or why[0]
 
 
 def parent(parents: Sequence[Candidate], rng: np.random.Generator) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import ProposalRequest, unheard
 from theoros.models.generators.flow3d import Flow3D, Flow3DSettings, flow3d
 from theoros.models.generators.flow3d_molecules import Structure, structures
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
@@ -63,7 +63,7 @@ class Flow3DProposer:
                 break
             made = model.sample(self.samples, seed=int(rng.integers(2**32)))
             made += self._variations(model, scored.best(self.samples), rng)
-            scored.add(accepted(space, model, made))
+            scored.add(accepted(space, model, made, request.refused))
         return diverse(admissible(request, scored.best(None)), request.n)
 
     def model(self, space: Molecules) -> Flow3D:
@@ -86,7 +86,9 @@ class Flow3DProposer:
         return model.variations(known, times, seed=int(rng.integers(2**32)))
 
 
-def accepted(space: Molecules, model: Flow3D, molecules: Iterable[Structure]) -> list[Candidate]:
-    """The candidates of those structures that are molecules of the space."""
-    found = (space.reading(model.smiles(molecule)) for molecule in molecules)
+def accepted(
+    space: Molecules, model: Flow3D, molecules: Iterable[Structure], refused: Callable[[str], None] = unheard
+) -> list[Candidate]:
+    """The candidates of those structures that are molecules of the space; `refused` is told why the others are not."""
+    found = (space.reading(model.smiles(molecule), refused) for molecule in molecules)
     return [candidate for candidate in found if candidate is not None]

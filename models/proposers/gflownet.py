@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from rdkit import Chem
 
-from theoros.models.contract import ProposalRequest
+from theoros.models.contract import ProposalRequest, unheard
 from theoros.models.data import Array
 from theoros.models.generators.gflownet_training import Balance, Corpus, balance, flow_network
 from theoros.models.proposers.molecule_pool import ScoredMolecules, diverse, open_space
@@ -19,7 +19,8 @@ from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
-from theoros.oracles.spaces.stability import is_hypervalent_hydride
+from theoros.oracles.spaces.refusals import Refusal, reason
+from theoros.oracles.spaces.stability import HYPERVALENT_HYDRIDE, is_hypervalent_hydride
 
 #: Proposals more alike than this (MinMax similarity) are one idea: variety is what this proposer is for.
 ALIKE = 0.4
@@ -70,7 +71,7 @@ class GFlowNetProposer:
         usual = [start[i] for i in rng.permutation(len(start))[: 4 * self.training.batch]]
         scored.add([*usual, *request.labelled])
         values = [value for candidate in usual if (value := scored.value(candidate)) is not None]
-        reward = _Reward(space, scored, np.array(values), self.sharpness)
+        reward = _Reward(space, scored, np.array(values), self.sharpness, request.refused)
         balance(
             network,
             reward,
@@ -85,8 +86,15 @@ class GFlowNetProposer:
 class _Reward:
     """Logarithms of rewards: acquisition values, standardised by `usual` ones and bounded below."""
 
-    def __init__(self, space: Molecules, scored: ScoredMolecules, usual: Array, sharpness: float) -> None:
-        self._space, self._scored, self._sharpness = space, scored, sharpness
+    def __init__(
+        self,
+        space: Molecules,
+        scored: ScoredMolecules,
+        usual: Array,
+        sharpness: float,
+        refused: Callable[[str], None] = unheard,
+    ) -> None:
+        self._space, self._scored, self._sharpness, self._refused = space, scored, sharpness, refused
         # Quartiles, because the logarithm of an improvement has a tail to the left that would hide all else.
         finite = usual[np.isfinite(usual)]
         quartiles = np.quantile(finite, [0.25, 0.5, 0.75]).tolist() if finite.size else [0.0, 0.0, 0.0]
@@ -107,5 +115,6 @@ class _Reward:
     def _candidate(self, smiles: str) -> Candidate | None:
         # A sulfoxide's fragment has hydrogen on sulfur(IV) until both of its sides are bonded.
         if not self._space.alerts and is_hypervalent_hydride(Chem.MolFromSmiles(smiles)):
+            self._refused(reason(Refusal.STABILITY, HYPERVALENT_HYDRIDE))
             return None
-        return self._space.reading(smiles)
+        return self._space.reading(smiles, self._refused)

@@ -53,7 +53,7 @@ class LanguageModelProposer:
         scored = ScoredMolecules(request)
 
         def judge(texts: Sequence[str]) -> list[Judged | None]:
-            molecules = [space.reading(text) for text in texts]
+            molecules = [space.reading(text, request.refused) for text in texts]
             scored.add([molecule for molecule in molecules if molecule is not None])
             return [_judged(scored, molecule) for molecule in molecules]
 

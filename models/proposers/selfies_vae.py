@@ -122,7 +122,7 @@ def _values(model: SelfiesVAE, space: Molecules, scored: ScoredMolecules, latent
 
     A molecule is scored once, however many vectors decode to it.
     """
-    decoded = [in_space(space, tokens) for tokens in model.decode(latents)]
+    decoded = [in_space(space, tokens, scored.request.refused) for tokens in model.decode(latents)]
     scored.add(list({candidate.hash: candidate for candidate in decoded if candidate is not None}.values()))
     values = [None if candidate is None else scored.value(candidate) for candidate in decoded]
     return np.array([-np.inf if value is None else value for value in values])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,7 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.spaces import table
 from theoros.oracles.spaces.errors import SpaceError
+from theoros.oracles.spaces.refusals import Broken, Refusal
 from theoros.oracles.spaces.starting_molecules import check_file, drawn, everything, path_of
 
 #: The elements that a space may name: one string, because that is how a person reads the periodic table.
@@ -40,18 +41,21 @@ def read_smiles(text: Any) -> tuple[Any, str]:
     from rdkit import Chem, rdBase
 
     if not isinstance(text, str) or not text.strip():
-        raise InvalidCandidate(f"{_shown(text)} is not a SMILES")
+        raise InvalidCandidate(f"{_shown(text)} is not a SMILES", Refusal.UNREADABLE)
     written = text.strip()
     if len(written) > LONGEST_SMILES:
-        raise InvalidCandidate(f"{_shown(text)} has {len(written)} characters, and a SMILES {LONGEST_SMILES} at most")
+        told = f"{_shown(text)} has {len(written)} characters, and a SMILES {LONGEST_SMILES} at most"
+        raise InvalidCandidate(told, Refusal.SIZE)
     if not (written.isascii() and written.isprintable()):  # RDKit would pass over some, and stop reading at others
-        raise InvalidCandidate(f"{_shown(text)} is not a valid SMILES: it holds characters that no SMILES has")
+        told = f"{_shown(text)} is not a valid SMILES: it holds characters that no SMILES has"
+        raise InvalidCandidate(told, Refusal.UNREADABLE)
     with rdBase.BlockLogs():
         molecule: Any = Chem.MolFromSmiles(written)
         if molecule is None:
             readable = Chem.MolFromSmiles(written, sanitize=False) is not None
             reason = "its valences or rings are impossible" if readable else "it can't be read"
-            raise InvalidCandidate(f"{_shown(text)} is not a valid SMILES: {reason}")
+            kind = Refusal.VALENCE if readable else Refusal.UNREADABLE
+            raise InvalidCandidate(f"{_shown(text)} is not a valid SMILES: {reason}", kind)
         if ":" in written:
             for atom in molecule.GetAtoms():  # numbers of atoms are notes on a drawing, and make no other molecule
                 atom.SetAtomMapNum(0)
@@ -61,7 +65,8 @@ def read_smiles(text: Any) -> tuple[Any, str]:
             return molecule, canonical  # a second round would read the same text
         again: Any = Chem.MolFromSmiles(canonical) if len(canonical) <= LONGEST_SMILES else None
     if again is None:
-        raise InvalidCandidate(f"{_shown(text)} has no canonical form: RDKit can't read its own {_shown(canonical)}")
+        told = f"{_shown(text)} has no canonical form: RDKit can't read its own {_shown(canonical)}"
+        raise InvalidCandidate(told, Refusal.UNREADABLE)
     return again, str(Chem.MolToSmiles(again))
 
 
@@ -144,15 +149,23 @@ class Molecules:
             molecule, canonical = read_smiles(Chem.MolToSmiles(molecule))
         if problem := self._problem(molecule):
             name = canonical if len(canonical) <= _SHOWN else f"{canonical[:_SHOWN]}..."
-            raise InvalidCandidate(f"{name} is not in the space: {problem}")
+            raise InvalidCandidate(f"{name} is not in the space: {problem.told}", problem.reason)
         return Candidate("molecule", {"smiles": canonical})
 
-    def reading(self, smiles: str | None) -> Candidate | None:
-        """The molecule of the space that a generator's text is read as; None where it is none."""
+    def reading(self, smiles: str | None, refused: Callable[[str], object] | None = None) -> Candidate | None:
+        """The molecule of the space that a generator's text is read as; None where it is none.
+
+        Then `refused` is told the reason (`theoros.oracles.spaces.refusals`).
+        """
         try:
-            return None if smiles is None else self.candidate(smiles)
-        except InvalidCandidate:
-            return None
+            if smiles is not None:
+                return self.candidate(smiles)
+            reason: str = Refusal.NOTHING
+        except InvalidCandidate as error:
+            reason = error.reason or Refusal.OTHER
+        if refused is not None:
+            refused(str(reason))
+        return None
 
     def check(self, candidate: Candidate) -> None:
         """Raise InvalidCandidate when `candidate` is not in the space, or not in its canonical form."""
@@ -189,12 +202,12 @@ class Molecules:
             data |= {"file": self.file, "sha256": self.sha256 or table.sha256(path_of(self.file))}
         return {"molecules": data}
 
-    def _problem(self, molecule: Any) -> str | None:
+    def _problem(self, molecule: Any) -> Broken | None:
         """Which rule an RDKit molecule breaks, or None. Cheap rules come first."""
         low, high = self.heavy_atoms
         count = molecule.GetNumHeavyAtoms()
         if not low <= count <= high:
-            return f"it has {count} heavy atoms, allowed are {low}..{high}"
+            return Broken(f"it has {count} heavy atoms, allowed are {low}..{high}", Refusal.SIZE)
         return (
             _atom_problem(molecule, self.elements)
             or _bond_problem(molecule)
@@ -203,25 +216,25 @@ class Molecules:
             or (self._alert(molecule) if self.alerts else None)
         )
 
-    def _ring_problem(self, molecule: Any) -> str | None:
+    def _ring_problem(self, molecule: Any) -> Broken | None:
         if self.max_ring_size is None:
             return None
         largest = max((len(ring) for ring in molecule.GetRingInfo().AtomRings()), default=0)
         if largest > self.max_ring_size:
-            return f"it has a ring of {largest} atoms, allowed are {self.max_ring_size}"
+            return Broken(f"it has a ring of {largest} atoms, allowed are {self.max_ring_size}", Refusal.RING)
         return None
 
-    def _forbidden(self, molecule: Any) -> str | None:
+    def _forbidden(self, molecule: Any) -> Broken | None:
         for i, smarts in enumerate(self.forbid):
             if molecule.HasSubstructMatch(_pattern(smarts, i)):
-                return f"it contains the forbidden {smarts}"
+                return Broken(f"it contains the forbidden {smarts}", Refusal.FORBIDDEN, smarts)
         return None
 
-    def _alert(self, molecule: Any) -> str | None:
+    def _alert(self, molecule: Any) -> Broken | None:
         from theoros.oracles.spaces.stability import broken_rule
 
         rule = broken_rule(molecule)
-        return f"it breaks the stability rule '{rule}'" if rule else None
+        return Broken(f"it breaks the stability rule '{rule}'", Refusal.STABILITY, rule) if rule else None
 
 
 def _checked_elements(elements: Iterable[str]) -> tuple[str, ...]:
@@ -252,40 +265,42 @@ def _smiles_of(data: Any) -> Any:
         data = data.data
     if isinstance(data, Mapping):
         if set(data) != {"smiles"}:
-            raise InvalidCandidate(f"{_shown(data)} is not a molecule; give a SMILES or {{'smiles': ...}}")
+            told = f"{_shown(data)} is not a molecule; give a SMILES or {{'smiles': ...}}"
+            raise InvalidCandidate(told, Refusal.UNREADABLE)
         return data["smiles"]
     return data
 
 
-def _atom_problem(molecule: Any, elements: tuple[str, ...]) -> str | None:
+def _atom_problem(molecule: Any, elements: tuple[str, ...]) -> Broken | None:
     """Elements, isotopes, radicals, charges and fragments."""
     net_charge = 0
     for atom in map(molecule.GetAtomWithIdx, range(molecule.GetNumAtoms())):  # RDKit's own iteration is twice as slow
         symbol = atom.GetSymbol()
         if symbol not in elements and symbol != "H":
-            return f"it contains {symbol}, allowed are {', '.join(elements)}"
+            return Broken(f"it contains {symbol}, allowed are {', '.join(elements)}", Refusal.ELEMENT)
         if symbol == "H" or atom.GetIsotope():
-            return "it names an isotope or a bare hydrogen"
+            return Broken("it names an isotope or a bare hydrogen", Refusal.ISOTOPE)
         if atom.GetNumRadicalElectrons():
-            return f"its atom {symbol} is a radical"
+            return Broken(f"its atom {symbol} is a radical", Refusal.RADICAL)
         charge = atom.GetFormalCharge()
         net_charge += charge
         if charge and not any(neighbour.GetFormalCharge() * charge < 0 for neighbour in atom.GetNeighbors()):
-            return "it carries a charge that no neighbouring atom balances; write its neutral form"
+            told = "it carries a charge that no neighbouring atom balances; write its neutral form"
+            return Broken(told, Refusal.CHARGE)
     if net_charge:
-        return f"its net charge is {net_charge:+d}"
+        return Broken(f"its net charge is {net_charge:+d}", Refusal.CHARGE)
     if len(_fragments(molecule)) > 1:
-        return "it consists of several fragments"
+        return Broken("it consists of several fragments", Refusal.FRAGMENTS)
     return None
 
 
-def _bond_problem(molecule: Any) -> str | None:
+def _bond_problem(molecule: Any) -> Broken | None:
     """Bonds that no valence explains: dative, quadruple, of order zero, ..."""
     from rdkit.Chem import BondType
 
     known = {BondType.SINGLE, BondType.DOUBLE, BondType.TRIPLE, BondType.AROMATIC}
     if any(molecule.GetBondWithIdx(i).GetBondType() not in known for i in range(molecule.GetNumBonds())):
-        return "it has a bond that is neither single, double, triple nor aromatic"
+        return Broken("it has a bond that is neither single, double, triple nor aromatic", Refusal.BOND)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What the gates before the oracle have turned away."""
+"""What the space and the gates before the oracle have turned away."""
 
 from __future__ import annotations
 

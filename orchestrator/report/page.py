@@ -233,5 +233,8 @@ def _gates(store: Store, campaign: str) -> list[Html]:
     counts = gate_counts(store, campaign)
     if not counts:
         return []
-    told = "Molecules that were turned away before they could be asked, by the first gate that refused them."
+    told = (
+        "Molecules that were turned away before they could be asked, by the first gate that refused them, once each. "
+        "What a proposer made that is no molecule of the space is counted before all gates, each time, as space (NAME)."
+    )
     return [tag("p", told, class_="small"), gates_table(counts)]

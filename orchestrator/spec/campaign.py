@@ -198,9 +198,9 @@ class CampaignSpec(_Frozen):
     which are kept as `surrogate_options`; so are proposers with options, ``proposers: [random, {name: {options}}]``,
     which are kept as `proposer_options` by their names. `learn_from` (``learn from`` in the file) names campaigns of
     the same database that asked a similar question. `gates` are what a molecule must pass before it may be asked, in
-    their order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit` says
-    whether several proposers share the proposals by what theirs earn with each decision, or with each second that a
-    decision costs (`theoros.models.credit`). `diversity` keeps near copies of one molecule from being asked together.
+    their order: names, and ``{name: setting}`` where a gate has one (`theoros.oracles.spaces.gates.parse`). `credit`
+    says whether several proposers share the proposals by what theirs earn with each decision, or with each second that
+    a decision costs (`theoros.models.credit`). `diversity` keeps near copies of one molecule from being asked together.
     """
 
     model_config = ConfigDict(populate_by_name=True)
@@ -238,12 +238,6 @@ class CampaignSpec(_Frozen):
         ((name, options),) = data["surrogate"].items()
         return {**data, "surrogate": name, "surrogate_options": options or {}}
 
-    @property
-    def has_own_models(self) -> bool:
-        """Whether models, or the laws they are taught, are the user's own code, which may lie beside the file."""
-        named = (self.surrogate, self.acquisition, *self.proposers)
-        return "residuals" in self.surrogate_options or any(":" in name for name in named)
-
     @model_validator(mode="before")
     @classmethod
     def _options_of_proposers(cls, data: Any) -> Any:
@@ -254,6 +248,12 @@ class CampaignSpec(_Frozen):
         if strange := [name for name in self.proposer_options if name not in self.proposers]:
             raise ValueError(f"proposer_options: {strange[0]!r} is not among the proposers; name it there")
         return self
+
+    @property
+    def has_own_models(self) -> bool:
+        """Whether models, or the laws they are taught, are the user's own code, which may lie beside the file."""
+        named = (self.surrogate, self.acquisition, *self.proposers)
+        return "residuals" in self.surrogate_options or any(":" in name for name in named)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON data from which `CampaignSpec.model_validate` builds an equal specification."""

@@ -19,7 +19,6 @@ from theoros.oracles.spaces.gates.shape import Embeds
 from theoros.oracles.spaces.molecule_properties import evaluate
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
-from theoros.orchestrator.constraints import CandidateConstraints
 from theoros.orchestrator.gates import card_of, gate_counts
 from theoros.orchestrator.report.status import print_campaign
 from theoros.orchestrator.spec.campaign import CampaignSpec
@@ -129,6 +128,31 @@ def test_a_campaign_repeats_exactly_with_its_gates_and_after_a_resume(folder, tm
     assert again == first
 
 
+def test_without_gates_the_space_and_the_bounds_of_the_question_are_counted(folder):
+    genetic = {"genetic": {"generations": 3, "offspring": 20}}
+    question = {"maximize": "logp", "subject to": ["sa_score <= 3", "heavy_atoms <= 5"]}
+    campaign = opened(folder, gates=[], question=question, proposers=[genetic])
+    found = answered(campaign, 8)
+    assert all(evaluate("sa_score", candidate) <= 3 for candidate in found)
+    counts = gate_counts(campaign.store, "gated")
+    assert set(counts) == {"space (genetic)", "sa_score", "heavy_atoms"}
+    assert list(counts["sa_score"]) == ["more than 3"]
+    assert sum(n for reason, n in counts["space (genetic)"].items() if reason.startswith("stability rule: ")) > 0
+    assert campaign.plan.gates.take_counts() == {}, "everything that was counted is in the database"
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_counts_what_the_space_refused_without_any_gate(folder):
+    genetic = {"genetic": {"generations": 2, "offspring": 20}}
+    campaign = opened(folder, gates=[], question={"maximize": "logp"}, proposers=[genetic], budget={"labels": 8})
+    assert campaign.run().finished
+    counts = gate_counts(campaign.store, "gated")
+    assert set(counts) == {"space (genetic)"}
+    text = io.StringIO()
+    print_campaign(Console(file=text, width=200), campaign.store, "gated")
+    assert f"gate space (genetic) turned away {sum(counts['space (genetic)'].values())}: " in text.getvalue()
+
+
 def test_gates_that_let_nothing_through_end_a_campaign_and_say_so(folder):
     for when in ("early", "late"):
         campaign = opened(folder, campaign=when, gates=[{"logp_of_gated:nothing": when}])
@@ -208,8 +232,7 @@ def test_a_campaign_without_gates_is_stored_as_it_always_was(folder):
     spec = CampaignSpec.model_validate(plain)
     assert "gates" not in spec.to_dict()
     plan = Campaign(plain, folder / "t.db", base=folder).plan
-    assert plan.gates is None
-    assert isinstance(plan.problem.feasible, CandidateConstraints)
+    assert plan.exhausted == "no candidate is left that has not been asked"
 
 
 def test_a_specification_with_gates_reads_itself(folder):

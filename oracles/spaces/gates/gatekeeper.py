@@ -23,6 +23,8 @@ LONGEST_REASON = 120
 #: What counts the rest, and what counts text that is no molecule at all.
 OTHER = "other reasons"
 READABLE = "readable"
+#: What counts the texts of a proposer that are no molecules of the space.
+SPACE = "space ({})"
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class _Verdict:
 
 
 class Gatekeeper:
-    """Holds the gates of a campaign.
+    """Holds the gates of a campaign, and its counts; a campaign over molecules without gates has one for these.
 
     Called with a candidate it asks the quick gates only, in their order up to the first that turns the candidate away:
     it is a `theoros.models.data.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
@@ -75,10 +77,18 @@ class Gatekeeper:
             self._verdicts[smiles] = verdict
         return verdict.early and bool(verdict.late)
 
+    def refused(self, proposer: str, reason: str) -> None:
+        """Count what `proposer` made and the space did not admit, each time: no gate has seen it."""
+        self._count(SPACE.format(proposer), reason)
+
     def take_counts(self) -> Counts:
-        """What was turned away since the last call, by gate in their order and by reason, the most frequent first."""
+        """What was turned away since the last call, by gate in their order and by reason, the most frequent first.
+
+        Before the gates comes what the space did not admit, by who made it.
+        """
         order = {name: place for place, name in enumerate((READABLE, *(gate.name for gate in self.gates)))}
-        taken = {gate: dict(self._counts[gate].most_common()) for gate in sorted(self._counts, key=lambda g: order[g])}
+        names = sorted(self._counts, key=lambda name: order.get(name, -1))
+        taken = {name: dict(self._counts[name].most_common()) for name in names}
         self._counts = {}
         return taken
 
@@ -121,6 +131,9 @@ class Gatekeeper:
 
     def _count(self, gate: str, reason: str) -> None:
         counts = self._counts.setdefault(gate, Counter())
+        if reason in counts:  # as nearly always: searches refuse thousands of texts
+            counts[reason] += 1
+            return
         text = " ".join(reason.split())[:LONGEST_REASON]
         counts[text if text in counts or len(counts) < MOST_REASONS else OTHER] += 1
 

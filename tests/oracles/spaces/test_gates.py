@@ -372,3 +372,18 @@ def test_relaxation_without_tblite_says_what_installs_it(monkeypatch):
     monkeypatch.setattr("theoros.oracles.chemistry.tblite_backend.check_tblite", missing)
     with pytest.raises(SpaceError, match=r"install it: pip install 'theoros\[xtb\]'"):
         gates_from_data(["relax"])
+
+
+def test_what_the_space_did_not_admit_is_told_before_the_gates_and_by_who_made_it():
+    keeper = Gatekeeper([Within("heavy_atoms", None, 2.0, "size")])
+    assert not keeper(Candidate("molecule", {"smiles": "CCC"}))
+    for proposer, reason in (("genetic", "size"), ("selfies", "radical"), ("genetic", "charge"), ("genetic", "charge")):
+        keeper.refused(proposer, reason)
+    counts = keeper.take_counts()
+    assert counts == {
+        "space (genetic)": {"charge": 2, "size": 1},
+        "space (selfies)": {"radical": 1},
+        "size": {"more than 2": 1},
+    }
+    assert list(counts)[-1] == "size"
+    assert keeper.take_counts() == {}
