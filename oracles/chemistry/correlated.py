@@ -82,7 +82,7 @@ class CorrelatedCalculation(MeanFieldCalculation):
 
         def energy(field: NDArray[np.float64]) -> float:
             solved = solve(mean_field(self.system, tight, machine, field, like), machine)
-            return self._total(self._correlate(solved)) + nuclear_field_energy(self.system, field)
+            return self._total(self._correlate(solved)) + nuclear_field_energy(solved.mol, field)
 
         return response.from_energies(energy)
 

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import warnings
 from functools import cache
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from theoros.oracles.chemistry.double_hybrids import DOUBLE_HYBRIDS
 
 _BASIS_NAME = re.compile(r"[A-Za-z0-9+*(),_ -]+")
 _XC_TEXT = re.compile(r"[A-Za-z0-9_+*.,:() -]+")
 
+#: Flat names of sets that fit densities or potentials instead of holding electrons, and of those made for
+#: pseudopotentials that PySCF keeps under another name, or that are periodic programs' (GTH).
+_FITTING = re.compile(r".*(fit|ri)|sap.*|weigend(\+etb)?|demon|ahlrichs")
+_PSEUDOPOTENTIAL = re.compile(r"bfd.*|ccecp.*|.*gth.*")
+#: An all-electron set has s functions at least this steep, in units of the squared nuclear charge (1/bohr^2): the
+#: flattest, STO-3G, reaches 1.6, and def2-mtzvp's lanthanum, made for a potential, 0.002.
+_CORE = 1.0
+
+
+class NoCore(ValueError):
+    """A valence basis without the pseudopotential that it is made for."""
+
 
 def check_basis(name: str) -> None:
     """Raise ValueError with close matches unless PySCF has a basis set called `name` for hydrogen or carbon.
 
-    Only names are looked up, never files: PySCF itself would also read a path.
+    Only names are looked up, never files: PySCF itself would also read a path. Sets that fit densities are refused, and
+    those of pseudopotentials which PySCF doesn't find by the basis' name: all electrons would be put into them.
     """
+    flat = _flat(name).replace(" ", "")
+    if _FITTING.fullmatch(flat):
+        raise ValueError(f"{name!r} fits densities and can't hold electrons; use an orbital basis, such as def2-svp")
+    if _PSEUDOPOTENTIAL.fullmatch(flat):
+        raise ValueError(
+            f"{name!r} is made for pseudopotentials, which this oracle doesn't find for it; use for example def2-svp, "
+            f"lanl2dz, sbkjc or crenbl, which come with theirs"
+        )
     if not _BASIS_NAME.fullmatch(name) or not _basis_exists(name):
         raise ValueError(f"PySCF has no basis {name!r}.{_suggestion(name, _basis_names())}")
 
@@ -53,6 +77,34 @@ def has_exact_exchange(method: str) -> bool:
     from pyscf.dft import libxc
 
     return bool(libxc.is_hybrid_xc(method))
+
+
+@cache
+def pseudopotential(basis: str, symbol: str) -> str | None:
+    """The basis set of PySCF whose effective core potential goes with `basis` on an element; None for all electrons.
+
+    Raises NoCore where `basis` has no functions for an element's core and PySCF no potential in its place. The def2
+    family shares one set of potentials, which PySCF lacks for some of its members.
+    """
+    from pyscf import gto
+    from pyscf.data import elements
+
+    family: tuple[str, ...] = ("def2-svp",) if _flat(basis).startswith(("def2", "madef2")) else ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to install more of them
+        for name in (basis, *family):
+            # PySCF answers an unknown name or element with errors of several classes.
+            with contextlib.suppress(Exception):
+                if gto.basis.load_ecp(name, symbol):
+                    return name
+        shells = gto.basis.load(basis, symbol)
+    charge = elements.charge(symbol)
+    spherical = (shell[1:] for shell in shells if shell[0] == 0)
+    steepest = max((primitive[0] for shell in spherical for primitive in shell if np.ndim(primitive)), default=0.0)
+    # def2's functions for heavy elements with 28 electrons replaced are as steep as a small set's core.
+    if (family and charge > 36) or (charge > 2 and steepest < _CORE * charge**2):
+        raise NoCore(f"basis {basis!r} holds no core electrons of {symbol}, and PySCF has no pseudopotential for it")
+    return None
 
 
 def count_functions(basis: str, symbol: str) -> int:

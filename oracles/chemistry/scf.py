@@ -17,7 +17,7 @@ from theoros.oracles.chemistry import response
 from theoros.oracles.chemistry.excitations import Excitation, first_excitation
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
-from theoros.oracles.chemistry.names import has_exact_exchange
+from theoros.oracles.chemistry.names import NoCore, has_exact_exchange, pseudopotential
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
@@ -55,14 +55,17 @@ def check_dispersion() -> None:
 
 
 def molecule(system: System, basis: str, machine: Machine) -> Any:
-    """PySCF's molecule of `system`; raises InvalidCandidate for an element that the basis lacks."""
+    """PySCF's molecule of `system`, with the pseudopotentials that its basis is made for.
+
+    Raises InvalidCandidate for an element that the basis lacks, or has no core or pseudopotential for.
+    """
     from pyscf import gto
 
     atoms = list(zip(system.symbols, system.positions, strict=True))
     mol = gto.Mole()
-    heavy = {symbol for symbol, z in zip(system.symbols, system.numbers, strict=True) if z > 36}
-    ecp = {symbol: basis for symbol in heavy if basis.startswith(("def2", "ma-def2", "lanl"))}
     try:
+        found = {symbol: pseudopotential(basis, symbol) for symbol in sorted(set(system.symbols))}
+        ecp = {symbol: name for symbol, name in found.items() if name}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice to install more basis sets
             mol.build(
@@ -71,6 +74,8 @@ def molecule(system: System, basis: str, machine: Machine) -> Any:
             )  # fmt: skip
     except gto.basis.BasisNotFoundError as error:
         raise InvalidCandidate(f"basis {basis!r} lacks an element of {sorted(set(system.symbols))}: {error}") from None
+    except NoCore as error:
+        raise InvalidCandidate(f"{error}; choose another basis") from None
     return mol
 
 
@@ -135,9 +140,9 @@ def _fitting_basis(level: Level) -> str | None:
     )
 
 
-def nuclear_field_energy(system: System, field: NDArray[np.float64]) -> float:
-    """Energy (hartree) of the nuclei in the field F (a.u.): -F . sum of Z R."""
-    return -float(field @ (system.numbers @ system.coordinates)) / BOHR
+def nuclear_field_energy(mol: Any, field: NDArray[np.float64]) -> float:
+    """Energy (hartree) of PySCF's nuclei, without pseudopotentials' cores, in the field F (a.u.): -F . sum of Z R."""
+    return -float(field @ (mol.atom_charges() @ mol.atom_coords()))
 
 
 def filled(like: Any, alpha: int, beta: int) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from theoros.oracles.chemistry.levels import ChemistryOptions, GeometryOptions, Level
-from theoros.oracles.chemistry.names import check_basis, check_xc, count_functions
+from theoros.oracles.chemistry.names import NoCore, check_basis, check_xc, count_functions, pseudopotential
 
 DFT = {"method": "b3lyp", "basis": "def2-svp"}
 
@@ -40,6 +40,37 @@ def test_common_functionals_are_known(xc):
 def test_a_basis_is_a_name_and_never_a_file(name):
     with pytest.raises(ValueError, match="PySCF has no basis"):
         check_basis(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["def2-universal-jkfit", "def2-svp-ri", "cc-pvdz-f12-optri", "weigend", "sap_grasp_small"]
+)
+def test_a_set_that_fits_densities_is_refused(name):
+    with pytest.raises(ValueError, match=r"fits densities.*use an orbital basis"):
+        check_basis(name)
+
+
+@pytest.mark.parametrize("name", ["bfd_vdz", "ccecp-cc-pvdz", "gth-dzvp"])
+def test_a_set_whose_pseudopotential_is_not_found_is_refused(name):
+    with pytest.raises(ValueError, match=r"made for pseudopotentials.*use for example def2-svp"):
+        check_basis(name)
+
+
+@pytest.mark.parametrize(
+    ("basis", "symbol", "found"),
+    [
+        ("def2-svp", "Br", None), ("def2-svp", "I", "def2-svp"), ("def2-mtzvpp", "I", "def2-svp"),
+        ("ma-def2-svp", "I", "ma-def2-svp"), ("lanl2dz", "C", None), ("lanl2dz", "Cl", "lanl2dz"),
+        ("sbkjc", "O", "sbkjc"), ("sto-3g", "I", None), ("cc-pvdz", "Br", None),
+    ],
+)  # fmt: skip
+def test_a_basis_comes_with_the_pseudopotentials_that_it_is_made_for(basis, symbol, found):
+    assert pseudopotential(basis, symbol) == found
+
+
+def test_a_valence_basis_without_a_pseudopotential_is_refused():
+    with pytest.raises(NoCore, match="holds no core electrons of Ce"):
+        pseudopotential("ma-def2-svp", "Ce")
 
 
 def test_double_hybrids_without_coefficients_are_refused_because_their_mp2_part_would_be_missing():

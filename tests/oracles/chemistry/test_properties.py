@@ -32,6 +32,23 @@ def test_the_dipole_points_from_oxygen_to_hydrogen(calculate, level, water):
         assert vector[:2] == pytest.approx([0, 0], abs=1e-4)
 
 
+def test_a_correlated_dipole_counts_the_nuclei_without_the_cores_that_pseudopotentials_stand_for(calculate, level):
+    iodide = System(("H", "I"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.609)))
+    reference = calculate(iodide, level("hf", "lanl2dz")).dipole()
+    correlated = CorrelatedCalculation(iodide, level("mp2", "lanl2dz"), Machine()).dipole()
+    assert correlated == pytest.approx(reference, abs=0.1)
+
+
+def test_hydrogen_chloride_is_itself_in_a_valence_basis(calculate, level):
+    # LANL2DZ takes ten electrons of chlorine into its potential (Hay and Wadt, doi:10.1063/1.448800). Ionised at
+    # 12.7 eV; the dipole of 1.1 D is overestimated without polarisation functions.
+    chloride = System(("H", "Cl"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.275)))
+    calculation = calculate(chloride, level("hf", "lanl2dz"))
+    assert calculation.solved.mol.nelectron == 8
+    assert calculation.frontier()[0] == pytest.approx(-12.9, abs=0.3)
+    assert np.linalg.norm(calculation.dipole()) == pytest.approx(1.94, abs=0.01)
+
+
 @pytest.mark.parametrize(("method", "basis"), [("hf", "sto-3g"), ("gfn2", None)])
 def test_an_ions_dipole_does_not_depend_on_the_origin(calculate, level, water, method, basis):
     ion = dataclasses.replace(water, charge=1, spin=1)

@@ -73,7 +73,7 @@ def test_energy_derivatives_in_a_field_reproduce_the_analytic_dipole_and_polariz
 
     def energy(field):
         solved = solve(mean_field(water, theory, Machine(), field), Machine())
-        return float(solved.e_tot) + nuclear_field_energy(water, field)
+        return float(solved.e_tot) + nuclear_field_energy(solved.mol, field)
 
     dipole, tensor = response.from_energies(energy)
     assert dipole * DEBYE == pytest.approx(calculation.dipole(), abs=1e-4)
