@@ -93,6 +93,8 @@ class CorrelatedCalculation(MeanFieldCalculation):
             method = mp.MP2(solved)
             method.kernel(with_t2=not self.level.double_hybrid)  # the amplitudes are the forces' need
             return method
+        if self.level.density_fit and not min(solved.mol.nelec):
+            solved = solved.undo_df()  # PySCF's fitted CCSD fails where one spin has no electrons
         method = cc.CCSD(solved)
         method.conv_tol, method.conv_tol_normt, method.max_cycle = 1e-10, 1e-8, max(100, self.level.max_cycle)
         method.kernel()

@@ -28,11 +28,11 @@ class Level(BaseModel):
     GFN-xTB need a `basis`. Energies are of all electrons: nothing is frozen.
 
     `conv_tol` is the energy change (hartree) at which the SCF has converged; `grid_level` is PySCF's integration grid
-    (0 coarse .. 9); `density_fit` approximates the two-electron integrals, which is fast and changes energies by about
-    0.1 meV per atom; `response_tol` is the relative error at which a polarizability has converged. `dispersion` is
-    ``d3bj``, ``d3zero`` or ``d4`` (needs pyscf-dispersion). `solvent` puts the molecule into an implicit one: a
-    name of `solvents.SOLVENTS`, or ``{dielectric: 10}``; correlation feels it through the orbitals alone.
-    `cavity_points` are the points around each atom on the surface of PySCF's solvents.
+    (0 coarse .. 9); `density_fit` approximates the two-electron integrals, which is fast and changes energies by a few
+    tenths of a meV per atom (CCSD's by a few meV); `response_tol` is the relative error at which a polarizability has
+    converged. `dispersion` is ``d3bj``, ``d3zero`` or ``d4`` (needs pyscf-dispersion). `solvent` puts the
+    molecule into an implicit one: a name of `solvents.SOLVENTS`, or ``{dielectric: 10}``; correlation feels it through
+    the orbitals alone. `cavity_points` are the points around each atom on the surface of PySCF's solvents.
     `optimize_geometry` relaxes the molecule before anything else: ``true`` at this level, or the name of another level
     of the ladder. `cost` is relative to the last level's;
     without it the cost is estimated. `max_cycle` limits the SCF (per try) and changes no converged answer.

@@ -103,7 +103,7 @@ def mean_field(
     if level.dispersion:
         mf.disp = level.dispersion
     if level.density_fit:
-        mf = mf.density_fit(auxbasis=_fitting_basis(level))
+        mf = mf.density_fit(auxbasis=_fitting_basis(mol, level))
         if like is not None:
             mf.with_df = like.with_df
         elif not machine.gpu:
@@ -128,16 +128,30 @@ def _solvated(mf: Any, level: Level, machine: Machine, like: Any) -> Any:
     return mf
 
 
-def _fitting_basis(level: Level) -> str | None:
+def _fitting_basis(mol: Any, level: Level) -> Any:
     """Weigend's universal fitting sets for the def2 family, which PySCF lacks for its diffuse members; else its choice.
 
-    Sources: doi:10.1039/b515623h (for Coulomb terms alone), doi:10.1002/jcc.20702 (for exchange too).
+    Where electrons are correlated, functions for MP2's products are added. Neither set is enough alone for all of them:
+    MP2 of water and HCl in def2-svp to cc-pvtz is wrong by up to 4 meV per atom with the mean field's, by 1 with MP2's,
+    and by 0.2 with both.
+
+    Sources: doi:10.1039/b515623h (for Coulomb terms alone), doi:10.1002/jcc.20702 (for exchange too), and for MP2
+    doi:10.1016/S0009-2614(98)00862-8.
     """
-    if not str(level.basis).startswith(("def2", "ma-def2")):
-        return None
-    return (
-        "def2-universal-jkfit" if has_exact_exchange(level.functional) or level.is_correlated else "def2-universal-jfit"
-    )
+    from pyscf import df
+
+    name = None
+    if str(level.basis).startswith(("def2", "ma-def2")):
+        exchange = has_exact_exchange(level.functional) or level.is_correlated
+        name = "def2-universal-jkfit" if exchange else "def2-universal-jfit"
+    if not level.is_correlated:
+        return name
+    mean_field = df.make_auxmol(mol, name or df.make_auxbasis(mol))._basis
+    second_order = df.make_auxmol(mol, df.make_auxbasis(mol, mp2fit=True))._basis
+    return {
+        symbol: shells + [shell for shell in second_order[symbol] if shell not in shells]
+        for symbol, shells in mean_field.items()
+    }
 
 
 def nuclear_field_energy(mol: Any, field: NDArray[np.float64]) -> float:

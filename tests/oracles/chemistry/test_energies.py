@@ -63,6 +63,24 @@ def test_density_fitting_changes_a_water_energy_by_less_than_a_millihartree(calc
     assert 0 < abs(exact - fitted) < 1e-3
 
 
+@pytest.mark.parametrize("method", ["mp2", "b2plyp"])
+def test_density_fitting_changes_correlation_by_less_than_a_tenth_of_a_millielectronvolt_per_atom(level, method):
+    # With the mean field's fitting set alone, MP2 is wrong by 1.7 meV per atom in this basis.
+    chloride = System(("H", "Cl"), ((0.0, 0.0, 0.0), (0.0, 0.0, 1.275)))
+    exact, fitted = (
+        CorrelatedCalculation(chloride, level(method, "def2-tzvp", density_fit=fit), Machine()) for fit in (False, True)
+    )
+    correlation = [c.report()["correlation_energy_hartree"] for c in (exact, fitted)]
+    assert correlation[0] * HARTREE == pytest.approx(correlation[1] * HARTREE, abs=2e-4)
+
+
+@pytest.mark.parametrize("method", ["mp2", "ccsd", "ccsd(t)"])
+def test_one_electron_has_no_correlation_with_density_fitting_either(level, method):
+    atom = System(("H",), ((0.0, 0.0, 0.0),), spin=1)
+    calculation = CorrelatedCalculation(atom, level(method, "def2-svp", density_fit=True), Machine())
+    assert calculation.energy() == pytest.approx(float(calculation.solved.e_tot) * HARTREE, abs=1e-8)
+
+
 @pytest.mark.parametrize(("method", "basis"), [("gfn1", None), ("gfn2", None), ("hf", "sto-3g"), ("pbe", "sto-3g")])
 def test_energy_is_invariant_to_translation(calculate, level, water, method, basis):
     moved = water.moved(water.coordinates + np.array([3.0, -2.0, 5.0]))
