@@ -16,6 +16,9 @@ from theoros.oracles.chemistry.double_hybrids import DOUBLE_HYBRIDS
 _BASIS_NAME = re.compile(r"[A-Za-z0-9+*(),_ -]+")
 _XC_TEXT = re.compile(r"[A-Za-z0-9_+*.,:() -]+")
 
+#: A functional's name that ends in a dispersion correction, alone or in a sum: ``b3lyp-d3bj``, ``b97_d``.
+_DISPERSION = re.compile(r"[-_](d|d2|d3[a-z0-9]*|d4[a-z0-9]*|3c)(?=$|[,+*)( ])", re.IGNORECASE)
+
 #: Flat names of sets that fit densities or potentials instead of holding electrons, and of those made for
 #: pseudopotentials that PySCF keeps under another name, or that are periodic programs' (GTH).
 _FITTING = re.compile(r".*(fit|ri)|sap.*|weigend(\+etb)?|demon|ahlrichs")
@@ -50,9 +53,17 @@ def check_basis(name: str) -> None:
 def check_xc(name: str) -> None:
     """Raise ValueError with close matches unless libxc, as PySCF reads it, knows the functional `name`.
 
-    Double hybrids are refused: PySCF would silently leave their perturbative part out. `double_hybrids` has some.
+    Refused are double hybrids, whose perturbative part PySCF would silently leave out (`double_hybrids` has some);
+    names with a dispersion correction, which it would leave out (``b97-d``) or fail at (``wb97x-d``); and names whose
+    hyphen it takes for a minus (``scan-vv10``).
     """
     from pyscf.dft import libxc
+
+    if found := _DISPERSION.search(name):
+        raise ValueError(
+            f"{name!r} names the dispersion correction {found[1]!r}, an option of its own. Name the functional "
+            "without it and add dispersion: d3bj, d3zero or d4; or use one that has its own, such as wb97x-v."
+        )
 
     if _is_double_hybrid(name):
         raise ValueError(
@@ -66,10 +77,20 @@ def check_xc(name: str) -> None:
             warnings.simplefilter("ignore")
             _, terms = libxc.parse_xc(name)
             known = bool(terms) or libxc.is_hybrid_xc(name)
+            subtracted = "-" in name and "*" not in name and any(factor < 0 for _, factor in terms)
     except (KeyError, ValueError, IndexError):
-        known = False
+        known = subtracted = False
+    if subtracted:
+        raise ValueError(f"PySCF reads {name!r} as a difference of functionals. Write '_' for '-', or the factor: 1*.")
     if not known:
         raise ValueError(f"PySCF has no functional {name!r}.{_suggestion(name, _xc_names())}")
+
+
+def includes_dispersion(method: str) -> bool:
+    """True for a functional to which PySCF adds a dispersion correction unasked, as it was fitted with one: CF22D."""
+    from pyscf.scf import dispersion
+
+    return dispersion.parse_disp(method)[1] is not None
 
 
 def has_exact_exchange(method: str) -> bool:
@@ -122,7 +143,10 @@ def count_functions(basis: str, symbol: str) -> int:
 
 def _is_double_hybrid(name: str) -> bool:
     flat = name.lower().replace("-", "").replace("_", "")
-    return any(word in flat for word in ("2plyp", "2gpplyp", "xyg", "dsdp", "dsdb", "pbe0dh", "pbeqidh", "pwpb95"))
+    return any(
+        word in flat
+        for word in ("2plyp", "2gpplyp", "xyg", "dsdp", "dsdb", "pbe0dh", "pbeqidh", "pwpb95", "wb97x2", "wb97m2")
+    )
 
 
 def _basis_exists(name: str) -> bool:

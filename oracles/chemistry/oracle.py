@@ -21,6 +21,7 @@ from theoros.oracles.chemistry.correlated import CorrelatedCalculation
 from theoros.oracles.chemistry.costs import relative_costs
 from theoros.oracles.chemistry.geometry import System, checked, fitting_space, system_of
 from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, Level, OracleGeometry
+from theoros.oracles.chemistry.names import includes_dispersion
 from theoros.oracles.chemistry.reactions import Reaction, reaction_energy, unpaired
 from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, surface_of
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
@@ -234,7 +235,7 @@ class PySCFOracle:
         levels = self.options.fidelities
         if any(level.is_xtb for level in levels):
             check_tblite()
-        if any(level.dispersion for level in levels):
+        if any(level.dispersion or (level.is_dft and includes_dispersion(level.functional)) for level in levels):
             check_dispersion()
         if self.resources.num_gpus > 0 and not all(level.is_xtb for level in levels):
             check_gpu()

@@ -49,7 +49,7 @@ def check_dispersion() -> None:
     """Raise MissingDependency unless pyscf-dispersion is installed."""
     if importlib.util.find_spec("pyscf.dispersion") is None:
         raise MissingDependency(
-            "a level asks for dispersion, which PySCF gets from pyscf-dispersion, and that is not installed. "
+            "a level has dispersion, which PySCF gets from pyscf-dispersion, and that is not installed. "
             "Run: pip install pyscf-dispersion"
         )
 

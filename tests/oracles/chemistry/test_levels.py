@@ -4,7 +4,14 @@ import pytest
 from pydantic import ValidationError
 
 from theoros.oracles.chemistry.levels import ChemistryOptions, GeometryOptions, Level
-from theoros.oracles.chemistry.names import NoCore, check_basis, check_xc, count_functions, pseudopotential
+from theoros.oracles.chemistry.names import (
+    NoCore,
+    check_basis,
+    check_xc,
+    count_functions,
+    includes_dispersion,
+    pseudopotential,
+)
 
 DFT = {"method": "b3lyp", "basis": "def2-svp"}
 
@@ -78,6 +85,37 @@ def test_double_hybrids_without_coefficients_are_refused_because_their_mp2_part_
         check_xc("dsd-pbep86")
     for name in ("b2plyp", "PBE0-DH"):
         Level(method=name, basis="def2-svp").check_method()
+
+
+@pytest.mark.parametrize("name", ["wb97x-2", "wB97X_2"])
+def test_a_double_hybrid_is_not_read_as_a_functional_minus_another(name):
+    with pytest.raises(ValueError, match="double hybrid"):
+        check_xc(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["b97-d", "b97_d", "wb97x-d", "wb97x-d3", "b97-3c", "b3lyp-d3bj", "wb97x-d3bj", "pbe0-d4", "gga_xc_b97_d"]
+)
+def test_dispersion_in_a_functionals_name_is_refused_with_the_option_for_it(name):
+    with pytest.raises(ValueError, match=r"names the dispersion correction.*add dispersion: d3bj"):
+        check_xc(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["b97-1", "b97-2", "hcth-120", "mn15-l", "wb97x-v", "scan_vv10", "0.9*b88 - 0.1*lda, lyp"]
+)
+def test_a_hyphen_in_a_functionals_name_is_no_harm(name):
+    check_xc(name)
+
+
+def test_a_hyphen_that_pyscf_reads_as_minus_is_refused():
+    with pytest.raises(ValueError, match=r"difference of functionals. Write '_' for '-'"):
+        check_xc("scan-vv10")
+
+
+def test_a_functional_that_was_fitted_with_dispersion_has_it_unasked():
+    assert includes_dispersion("cf22d")
+    assert not includes_dispersion("b3lyp")
 
 
 def test_basis_functions_are_counted():
