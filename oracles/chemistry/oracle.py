@@ -23,7 +23,7 @@ from theoros.oracles.chemistry.geometry import System, checked, fitting_space, s
 from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, Level, OracleGeometry
 from theoros.oracles.chemistry.names import includes_dispersion
 from theoros.oracles.chemistry.reactions import Reaction, reaction_energy, unpaired
-from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, surface_of
+from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, of_ion, surface_of
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
 from theoros.oracles.chemistry.tblite_backend import XTBCalculation, check_tblite
 from theoros.oracles.contract import Answer, Fidelity, Quantity, Value, fidelity_of
@@ -117,7 +117,7 @@ class PySCFOracle:
         relaxing = self.options.relaxing_level(level)
         calculate = self._calculate(level)
         calculation = calculate(system)
-        relax = (lambda ion: self._relax(candidate, ion, relaxing).system) if relaxing else None
+        relax = (lambda ion: self._relax_ion(candidate, ion, relaxing).system) if relaxing else None
         single = [name for name in self.options.outputs if name not in properties.COMPARED]
         found = properties.values(single, system, calculation, calculate, relax)
         details = {
@@ -175,14 +175,22 @@ class PySCFOracle:
         relaxing = self.options.relaxing_level(level)
         if relaxing is None:
             return [Minimum(start, 0.0) for start in starts]
-        minima = [self._relax(candidate, start, relaxing) for start in starts]
+        minima = [self._relax_candidate(candidate, start, relaxing) for start in starts]
         order = distinct(smiles, [m.system for m in minima], [m.energy for m in minima])
         return [minima[i] for i in order]
 
     def _geometry(self, candidate: Candidate, level: Level) -> System:
         start = self.system(candidate)
         relaxing = self.options.relaxing_level(level)
-        return self._relax(candidate, start, relaxing).system if relaxing else start
+        return self._relax_candidate(candidate, start, relaxing).system if relaxing else start
+
+    def _relax_candidate(self, candidate: Candidate, start: System, relaxing: Level) -> Minimum:
+        """With a charge or spin that its SMILES, by which it was embedded, doesn't say, the candidate is an ion."""
+        relax = self._relax_ion if self.options.charge or self.options.spin else self._relax
+        return relax(candidate, start, relaxing)
+
+    def _relax_ion(self, candidate: Candidate, start: System, relaxing: Level) -> Minimum:
+        return of_ion(start, lambda system: self._relax(candidate, system, relaxing))
 
     def _relax(self, candidate: Candidate, start: System, relaxing: Level) -> Minimum:
         """The minimum that `start`, the candidate or an ion of it, relaxes into; NotConverged, Rearranged."""

@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 
 from theoros.oracles.cache_folder import cache_folder, trim, used
 from theoros.oracles.candidate import content_hash
+from theoros.oracles.chemistry.bonds import Rearranged
 from theoros.oracles.chemistry.geometry import EnergyAndForces, System, relaxed
+from theoros.oracles.failures import NotConverged
 
 #: Raised when the same start and theory would relax to something else: another optimiser, another tolerance.
-VERSION = 1
+VERSION = 2
+#: Angstrom by which `shaken` moves atoms along each axis (standard deviation).
+SHAKE = 0.05
+#: Angstrom by which a plane or like surroundings may be missed and still count as symmetry.
+SYMMETRY = 0.05
 #: Bytes on disk: some 250,000 geometries.
 LIMIT = 2**30
 #: A process looks at the size of the folder with its first new geometry, and again after so many.
@@ -77,6 +83,45 @@ def minimum(start: System, surface: EnergyAndForces) -> Minimum:
 
     end = relaxed(start, recorded)
     return Minimum(end, energies[end] if end in energies else surface(end)[0])
+
+
+def of_ion(start: System, relax: Callable[[System], Minimum]) -> Minimum:
+    """The minimum that `relax` finds from the geometry of a state with other electrons; raises what it raises.
+
+    What is symmetric there stays so, as no force breaks it, and may end on a saddle point: CO2's anion is bent, and
+    lies electronvolts below a linear one. So a symmetric end is shaken and relaxed again, and the lower end counts,
+    unless it is another molecule's (acetonitrile's anion loses a hydrogen so at GFN2).
+    """
+    found = relax(start)
+    if not symmetric(found.system):
+        return found
+    try:
+        other = relax(shaken(found.system))
+    except (NotConverged, Rearranged):
+        return found
+    return min(found, other, key=lambda end: end.energy)
+
+
+def symmetric(system: System) -> bool:
+    """Whether forces can vanish by symmetry: atoms lie in a plane, or two of an element have the same surroundings."""
+    positions, numbers = system.coordinates, system.numbers
+    if len(positions) < 3:
+        return False
+    spread = np.linalg.svd(positions - positions.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(positions))
+    if spread < SYMMETRY:
+        return True
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    order = [np.lexsort((row, numbers)) for row in distances]  # by element, the near ones first
+    surroundings = np.array([row[indices] for row, indices in zip(distances, order, strict=True)])
+    differences = np.abs(surroundings[:, None] - surroundings[None]).max(axis=-1)
+    alike = (differences < SYMMETRY) & (numbers[:, None] == numbers[None])
+    return bool(np.triu(alike, 1).any())
+
+
+def shaken(system: System) -> System:
+    """`system` with its atoms moved a little at random, the same for the same atoms and electrons."""
+    seed = int(content_hash(["shaken", system.symbols, system.charge, system.spin])[:16], 16)
+    return system.moved(system.coordinates + np.random.default_rng(seed).normal(0.0, SHAKE, (len(system.symbols), 3)))
 
 
 def _read(path: Path, start: System) -> Minimum | None:

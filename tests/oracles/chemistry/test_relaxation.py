@@ -12,10 +12,11 @@ import pytest
 
 from theoros.oracles.cache_folder import trim
 from theoros.oracles.chemistry import relaxation
-from theoros.oracles.chemistry.geometry import System
+from theoros.oracles.chemistry.bonds import Rearranged
+from theoros.oracles.chemistry.geometry import System, from_smiles
 from theoros.oracles.chemistry.oracle import PySCFOracle, XTBOracle
 from theoros.oracles.chemistry.properties import values
-from theoros.oracles.chemistry.relaxation import Relaxer, minimum
+from theoros.oracles.chemistry.relaxation import Relaxer, minimum, of_ion, shaken, symmetric
 from theoros.oracles.failures import NotConverged
 
 OXIDE = {"optimize": "oracle"}
@@ -82,7 +83,7 @@ def test_another_theory_start_or_charge_relaxes_anew(molecule, relaxations):
     XTBOracle(fidelities=[{"method": "gfn2", "solvent": "water"}], geometry=OXIDE).evaluate(molecule("CO"), "gfn2")
     XTBOracle(geometry=OXIDE | {"conformers": 1, "seed": 1}).evaluate(molecule("CO"), "gfn2")
     XTBOracle(geometry=OXIDE, charge=1, spin=1).evaluate(molecule("CO"), "gfn2")
-    assert len(relaxations) == 5
+    assert [system.charge for system in relaxations] == [0, 0, 0, 0, 1, 1]  # the cation from its shaken end too
 
 
 @pytest.mark.parametrize(
@@ -144,11 +145,62 @@ def test_hartree_fock_relaxes_ions_too_and_koopmans_lies_above_both(molecule):
     assert found["adiabatic_ionization_potential"] < found["ionization_potential"] < koopmans
 
 
+def test_the_anion_of_a_linear_molecule_bends(molecule):
+    # Bent to 135 degrees, as in the gas phase: Compton et al., doi:10.1063/1.430934. The linear one is a saddle point.
+    oracle = XTBOracle(outputs=["adiabatic_electron_affinity"], geometry=OXIDE)
+    affinity = oracle.evaluate(molecule("O=C=O"), "gfn2").values["adiabatic_electron_affinity"]
+    assert affinity == pytest.approx(-1.99, abs=0.02)
+    anion = XTBOracle(charge=-1, spin=1, geometry=OXIDE).evaluate(molecule("O=C=O"), "gfn2")
+    first, carbon, second = np.array(anion.details["geometry"]["positions"])
+    cosine = (first - carbon) @ (second - carbon) / np.linalg.norm(first - carbon) / np.linalg.norm(second - carbon)
+    assert np.degrees(np.arccos(cosine)) == pytest.approx(135, abs=3)
+
+
+CHAIN = System(("O", "C", "O"), ((0.0, 0.0, -1.2), (0.0, 0.0, 0.0), (0.0, 0.0, 1.2)), -1, 1)
+
+
+def double_well(system):
+    """A chain whose middle atom has minima beside the line through the others, 0.4 eV below it."""
+    x = system.coordinates[1, 0]
+    forces = np.zeros((3, 3))
+    forces[1, 0] = 6.4 * x - 25.6 * x**3
+    return 6.4 * x**4 - 3.2 * x**2, forces
+
+
+def test_of_two_ends_of_a_symmetric_ion_the_lower_one_counts():
+    assert minimum(CHAIN, double_well).energy == 0
+    assert of_ion(CHAIN, lambda start: minimum(start, double_well)).energy == pytest.approx(-0.4, abs=1e-3)
+
+
+@pytest.mark.parametrize("failure", [Rearranged("broke"), NotConverged("never")])
+def test_an_ion_whose_shaken_end_is_none_has_the_first_one(failure):
+    def relax(start):
+        if start != CHAIN:
+            raise failure
+        return minimum(start, double_well)
+
+    assert of_ion(CHAIN, relax).energy == 0
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [("O=C=O", True), ("c1ccccc1", True), ("NC=O", True), ("C", True), ("CC(O)C(=O)NC", False), ("[H][H]", False)],
+)
+def test_symmetry_is_a_plane_or_like_surroundings(smiles, expected):
+    assert symmetric(from_smiles(smiles, 1, True, 7)) == expected
+
+
+def test_shaking_is_the_same_every_time_and_small(water):
+    moves = shaken(water).coordinates - water.coordinates
+    assert shaken(water) == shaken(water)
+    assert 0.01 < np.abs(moves).max() < 0.2
+
+
 def test_relaxed_ions_are_found_again(molecule, relaxations):
     for outputs in (["adiabatic_electron_affinity"], ["reduction_potential", "adiabatic_electron_affinity"]):
         levels = [{"method": "gfn2", "solvent": "acetonitrile"}]
         XTBOracle(outputs=outputs, fidelities=levels, geometry=OXIDE).evaluate(molecule("O=CC=O"), "gfn2")
-    assert [system.charge for system in relaxations] == [0, -1]
+    assert [system.charge for system in relaxations] == [0, -1, -1]  # the planar anion from its shaken end too
 
 
 def test_quinones_are_reduced_in_the_order_of_experiment(molecule):
