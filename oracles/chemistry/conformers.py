@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theoros.oracles.chemistry.geometry import System, embedded, force_field_energies
+from theoros.oracles.chemistry.geometry import System, embed, embedded, force_field_energies
 from theoros.oracles.chemistry.units import KELVIN
 
 #: Two structures are one when their energies (eV) and, hydrogens included and like atoms exchanged, their positions
@@ -25,15 +25,32 @@ Array = NDArray[np.float64]
 
 @lru_cache(maxsize=256)
 def ensemble(smiles: str, conformers: int, seed: int) -> tuple[System, ...]:
-    """Distinct force-field minima of `conformers` ETKDGv3 trials, lowest energy first; raises InvalidCandidate."""
+    """Distinct force-field minima of `conformers` ETKDGv3 trials, lowest energy first; raises InvalidCandidate.
+
+    All are of one stereoisomer: where the SMILES leaves it open, of the lowest that the trials found.
+    """
     molecule, found, charge = embedded(smiles, conformers, seed)
     energies = force_field_energies(molecule, found, minimise=True)
+    isomers = [_stereoisomer(molecule, conformer) for conformer in found]
+    if len({name for name, _ in isomers}) > 1:
+        molecule = isomers[int(np.argmin(energies))][1]
+        found = embed(molecule, smiles, conformers, seed)
+        energies = force_field_energies(molecule, found, minimise=True)
     symbols = tuple(atom.GetSymbol() for atom in molecule.GetAtoms())
     systems = []
     for conformer in found:
         positions = molecule.GetConformer(conformer).GetPositions()
         systems.append(System(symbols, (), charge).moved(positions - positions.mean(axis=0)))
     return tuple(systems[i] for i in distinct(smiles, systems, energies))
+
+
+def _stereoisomer(molecule: Any, conformer: int) -> tuple[str, Any]:
+    """The stereoisomer that a conformer is: its canonical SMILES, and RDKit's molecule with its marks."""
+    from rdkit import Chem
+
+    marked = Chem.Mol(molecule, False, conformer)
+    Chem.AssignStereochemistryFrom3D(marked, conformer)
+    return Chem.MolToSmiles(marked), marked
 
 
 def distinct(smiles: str, systems: Sequence[System], energies: Sequence[float]) -> list[int]:

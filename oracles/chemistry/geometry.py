@@ -156,7 +156,6 @@ def embedded(smiles: str, conformers: int, seed: int) -> tuple[Any, list[int], i
     Halgren, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P (MMFF94).
     """
     from rdkit import Chem, rdBase
-    from rdkit.Chem import rdDistGeom
 
     with rdBase.BlockLogs():
         parsed = Chem.MolFromSmiles(smiles)
@@ -165,15 +164,27 @@ def embedded(smiles: str, conformers: int, seed: int) -> tuple[Any, list[int], i
         if any(atom.GetAtomicNum() == 0 for atom in parsed.GetAtoms()):
             raise InvalidCandidate(f"the SMILES {smiles!r} holds a wildcard atom, which has no nucleus")
         molecule = Chem.AddHs(parsed)
+    return molecule, embed(molecule, smiles, conformers, seed), int(Chem.GetFormalCharge(molecule))
+
+
+def embed(molecule: Any, smiles: str, conformers: int, seed: int) -> list[int]:
+    """Numbers of up to `conformers` ETKDGv3 conformers, which replace those that RDKit's molecule has.
+
+    Raises InvalidCandidate, which names `smiles`, where there are none.
+    """
+    from rdkit import rdBase
+    from rdkit.Chem import rdDistGeom
+
+    with rdBase.BlockLogs():
         protocol: Any = rdDistGeom.ETKDGv3()
         protocol.randomSeed = seed
         found = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, protocol))
         if not found:
             protocol.useRandomCoords = True
             found = list(rdDistGeom.EmbedMultipleConfs(molecule, conformers, protocol))
-        if not found:
-            raise InvalidCandidate(f"RDKit finds no three-dimensional structure for {smiles!r}")
-    return molecule, found, int(Chem.GetFormalCharge(molecule))
+    if not found:
+        raise InvalidCandidate(f"RDKit finds no three-dimensional structure for {smiles!r}")
+    return found
 
 
 def force_field_energies(molecule: Any, conformers: list[int], *, minimise: bool) -> list[float]:

@@ -53,6 +53,22 @@ def test_butane_has_its_anti_and_its_two_mirrored_gauche_conformers():
     assert sorted(angles[1:]) == pytest.approx([-65, 65], abs=5)
 
 
+@pytest.mark.parametrize("smiles", ["CC=CC", "CC(O)C(C)N", "C1CCC2CCCCC2C1"])
+def test_an_ensemble_is_of_one_stereoisomer(smiles):
+    from rdkit import Chem
+
+    isomers = set()
+    for system in ensemble(smiles, 12, 7):
+        molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+        conformer = Chem.Conformer(molecule.GetNumAtoms())
+        conformer.SetPositions(np.ascontiguousarray(system.coordinates))
+        molecule.AddConformer(conformer)
+        Chem.AssignStereochemistryFrom3D(molecule)
+        isomers.add(Chem.MolToSmiles(Chem.RemoveHs(molecule)))
+    assert len(isomers) == 1
+    assert smiles != "CC=CC" or isomers == {"C/C=C/C"}  # the stable one
+
+
 @pytest.mark.parametrize("smiles", ["C", "CC", "c1ccccc1", "CC(C)(C)C"])
 def test_a_molecule_with_one_shape_has_one_conformer(smiles):
     assert len(ensemble(smiles, 10, 7)) == 1
