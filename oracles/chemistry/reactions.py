@@ -92,12 +92,15 @@ def reaction_energy(
 
 
 def outcomes(reaction: Reaction, smiles: str) -> list[tuple[str, ...]]:
-    """What the candidate can become, without the partners: canonical SMILES, sorted. Raises as `reaction_energy`."""
+    """What the candidate can become, without the partners: canonical SMILES, sorted. Raises as `reaction_energy`.
+
+    Where a rule applies at several places, those count at which atoms and charge are kept.
+    """
     from rdkit import Chem, rdBase
 
     found = set()
     with rdBase.BlockLogs():
-        aromatic = _molecule(smiles)
+        aromatic = _without_brackets(_molecule(smiles))
         kekule = Chem.Mol(aromatic)
         Chem.Kekulize(kekule, clearAromaticFlags=True)
         for smarts in reaction.smarts:
@@ -107,16 +110,36 @@ def outcomes(reaction: Reaction, smiles: str) -> list[tuple[str, ...]]:
                         found.add(named)
     if not found:
         raise InvalidCandidate(f"the reaction {' or '.join(reaction.smarts)} does not apply to {smiles!r}")
-    if len(found) > MOST_PRODUCTS:
-        raise InvalidCandidate(f"the reaction has {len(found)} outcomes for {smiles!r}, more than {MOST_PRODUCTS}")
-    for named in found:
-        _check_balance(reaction, smiles, named)
-    return sorted(found)
+    problems = {named: _imbalance(reaction, smiles, named) for named in sorted(found)}
+    balanced = [named for named, problem in problems.items() if problem is None]
+    if not balanced:
+        raise InvalidCandidate(next(iter(problems.values())))
+    if len(balanced) > MOST_PRODUCTS:
+        raise InvalidCandidate(f"the reaction has {len(balanced)} outcomes for {smiles!r}, more than {MOST_PRODUCTS}")
+    return balanced
 
 
 def unpaired(smiles: str) -> int:
     """The number of unpaired electrons that a SMILES writes as radicals."""
     return sum(atom.GetNumRadicalElectrons() for atom in _molecule(smiles).GetAtoms())
+
+
+def _without_brackets(molecule: Any) -> Any:
+    """RDKit's molecule with hydrogens left to valence where it gives as many: written ones, a rule couldn't change."""
+    from rdkit import Chem
+
+    free = Chem.Mol(molecule)
+    for atom in free.GetAtoms():
+        if not atom.GetNoImplicit() or atom.GetNumRadicalElectrons():
+            continue
+        hydrogens, written = atom.GetTotalNumHs(), atom.GetNumExplicitHs()
+        for explicit, fixed in ((0, False), (written, True)):
+            atom.SetNumExplicitHs(explicit)
+            atom.SetNoImplicit(fixed)
+            atom.UpdatePropertyCache(strict=False)
+            if atom.GetTotalNumHs() == hydrogens:
+                break
+    return free
 
 
 def _sanitised(molecules: Iterable[Any]) -> tuple[str, ...] | None:
@@ -131,7 +154,8 @@ def _sanitised(molecules: Iterable[Any]) -> tuple[str, ...] | None:
     return tuple(sorted(Chem.MolToSmiles(molecule) for molecule in molecules))
 
 
-def _check_balance(reaction: Reaction, smiles: str, products: Iterable[str]) -> None:
+def _imbalance(reaction: Reaction, smiles: str, products: Iterable[str]) -> str | None:
+    """What the reaction doesn't keep, as a sentence; None where it keeps atoms and charge."""
     before, after = _contents(smiles), Counter[str]()
     for molecule in products:
         after.update(_contents(molecule))
@@ -140,12 +164,13 @@ def _check_balance(reaction: Reaction, smiles: str, products: Iterable[str]) -> 
             for name, number in _contents(partner).items():
                 side[name] += count * number
     wrong = sorted(name for name in before | after if before[name] != after[name])
-    if wrong:
-        raise InvalidCandidate(
-            f"the reaction of {smiles!r} to {' + '.join(products)} doesn't keep {', '.join(wrong)}: "
-            f"{[before[name] for name in wrong]} before, {[after[name] for name in wrong]} after; "
-            f"add reactants or products"
-        )
+    if not wrong:
+        return None
+    return (
+        f"the reaction of {smiles!r} to {' + '.join(products)} doesn't keep {', '.join(wrong)}: "
+        f"{[before[name] for name in wrong]} before, {[after[name] for name in wrong]} after; "
+        f"add reactants or products"
+    )
 
 
 def _contents(smiles: str) -> Counter[str]:

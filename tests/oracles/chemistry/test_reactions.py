@@ -21,10 +21,27 @@ HYDROGENATION, PROTONATION = (Reaction.model_validate(name) for name in ("hydrog
         (PROTONATION, "O", ["[OH3+]"]),
         (PROTONATION, "c1ccncc1", ["c1cc[nH+]cc1"]),
         (PROTONATION, "CC(N)=O", ["CC(N)=[OH+]", "CC([NH3+])=O"]),
+        (PROTONATION, "[NH2]C", ["C[NH3+]"]),
+        (PROTONATION, "c1cc[nH]c1", ["C1=C[NH2+]C=C1"]),
+        (HYDROGENATION, "[CH2]=[CH2]", ["CC"]),
     ],
 )
 def test_a_named_reaction_gives_the_products_of_the_textbook(reaction, smiles, expected):
     assert outcomes(reaction, smiles) == [(product,) for product in expected]
+
+
+def test_hydrogens_follow_at_a_stereocentre_too():
+    assert outcomes(PROTONATION, "C[S@](=O)CC") == [("CC[S@H+](C)=O",), ("CC[S@](C)=[OH+]",)]
+
+
+def test_an_outcome_that_does_not_keep_the_atoms_is_left_out_beside_one_that_does():
+    smarts = ["[C:1]=[C:2]>>[C:1][C:2]", "[C:1]#[C:2]>>[C:1][C:2]"]
+    reaction = Reaction.model_validate({"smarts": smarts, "reactants": {"[H][H]": 1}})
+    assert outcomes(reaction, "C#CC=C") == [("C#CCC",)]
+
+
+def test_radicals_stay_radicals_in_a_reaction():
+    assert outcomes(HYDROGENATION, "C=C[CH2]") == [("[CH2]CC",)]
 
 
 def test_a_reaction_may_split_the_candidate():
