@@ -62,9 +62,13 @@ class System:
         rows = tuple((float(x), float(y), float(z)) for x, y, z in positions)
         return replace(self, positions=rows)
 
-    def ion(self, change: int) -> System:
-        """The vertical ion: `change` added to the charge, in the lowest spin that one electron more or less allows."""
-        return replace(self, charge=self.charge + change, spin=self.spin - 1 if self.spin else 1)
+    def ions(self, change: int) -> tuple[System, ...]:
+        """The vertical ions: `change` added to the charge, in each spin that one electron more or less allows.
+
+        An open shell has two, of which either may lie lower: OH+ is a triplet, NO+ a singlet.
+        """
+        spins = (self.spin - 1, self.spin + 1) if self.spin else (1,)
+        return tuple(replace(self, charge=self.charge + change, spin=spin) for spin in spins)
 
 
 def checked(system: System) -> System:

@@ -36,8 +36,12 @@ OUTPUTS: dict[str, Quantity] = {
     "polarizability": Quantity("angstrom**3", (), "isotropic static polarizability volume"),
     "polarizability_tensor": Quantity("angstrom**3", (3, 3), "static polarizability volume"),
     "polarizability_per_heavy_atom": Quantity("angstrom**3", (), "isotropic static polarizability over heavy atoms"),
-    "ionization_potential": Quantity("eV", (), "vertical: energy of the cation minus that of the molecule (delta-SCF)"),
-    "electron_affinity": Quantity("eV", (), "vertical: energy of the molecule minus that of the anion (delta-SCF)"),
+    "ionization_potential": Quantity(
+        "eV", (), "vertical: energy of the cation in its lowest spin minus that of the molecule"
+    ),
+    "electron_affinity": Quantity(
+        "eV", (), "vertical: energy of the molecule minus that of the anion in its lowest spin"
+    ),
     "adiabatic_ionization_potential": Quantity("eV", (), "energy of the relaxed cation minus that of the molecule"),
     "adiabatic_electron_affinity": Quantity("eV", (), "energy of the molecule minus that of the relaxed anion"),
     "reduction_potential": Quantity(
@@ -264,12 +268,25 @@ class Subject:
         return self.calculation.energy() - self._adiabatic(-1) - self.calculation.electron_offset
 
     def _vertical(self, change: int) -> float:
-        return self.calculation.of(checked(self.system.ion(change))).energy()
+        return self._lowest_ion(change, lambda ion: self.calculation.of(ion).energy())
 
     def _adiabatic(self, change: int) -> float:
-        if self.relax is None:
+        relax = self.relax
+        if relax is None:
             raise MissingOutput("no level relaxes the ions")
-        return self.calculate(self.relax(checked(self.system.ion(change)))).energy()
+        return self._lowest_ion(change, lambda ion: self.calculate(relax(ion)).energy())
+
+    def _lowest_ion(self, change: int, energy_of: Callable[[System], float]) -> float:
+        """The energy (eV) of the ion in its lowest spin; one that can't be, or falls apart, is passed over."""
+        energies, refused = [], []
+        for ion in self.system.ions(change):
+            try:
+                energies.append(energy_of(checked(ion)))
+            except InvalidCandidate as error:
+                refused.append(error)
+        if not energies:
+            raise refused[0]
+        return min(energies)
 
     def _with_spin(self, spin: int) -> float:
         if spin == self.system.spin:

@@ -86,11 +86,14 @@ def mean_field(
 
     `field` (atomic units, shape (3,)) is a uniform electric field F: the electrons' part +F.r goes into the core
     Hamiltonian, the nuclei's part is left to the caller (`nuclear_field_energy`). `like` is a mean field of the same
-    nuclei at the same level, on a CPU: what doesn't depend on the electrons' number is taken from it.
+    nuclei at the same level, on a CPU: what doesn't depend on the electrons' number is taken from it. Raises
+    InvalidCandidate for electrons that the basis has no room for.
     """
     from pyscf import dft, scf
 
     mol = molecule(system, str(level.basis), machine)
+    if max(mol.nelec) > mol.nao:
+        raise InvalidCandidate(f"{level.basis} has {mol.nao} orbitals, too few for {mol.nelec} electrons of each spin")
     restricted = system.spin == 0
     if level.is_dft:
         mf = dft.RKS(mol, xc=level.functional) if restricted else dft.UKS(mol, xc=level.functional)

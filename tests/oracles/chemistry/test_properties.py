@@ -94,6 +94,54 @@ def test_fluorine_atom_wants_an_electron(calculate, level):
     assert affinity == pytest.approx(3.4, abs=0.4)
 
 
+# By Hund's rules OH+ is a triplet, and O+ and C- are quartets; NH2+ is a triplet at the radical's angle.
+# Experiment in eV (NIST): 13.02, 13.62, 1.26, 11.8 (vertical). The other spins are 0.7 to 3.2 eV higher.
+@pytest.mark.parametrize(
+    ("symbols", "positions", "spin", "output", "experiment"),
+    [
+        (("O", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.97)), 1, "ionization_potential", 13.02),
+        (("O",), ((0.0, 0.0, 0.0),), 2, "ionization_potential", 13.62),
+        (("C",), ((0.0, 0.0, 0.0),), 2, "electron_affinity", 1.26),
+        (
+            ("N", "H", "H"),
+            ((0.0, 0.0, 0.0), (0.0, 0.803, 0.634), (0.0, -0.803, 0.634)),
+            1,
+            "ionization_potential",
+            11.8,
+        ),
+    ],
+)
+def test_the_ion_of_an_open_shell_has_its_lowest_spin(calculate, level, symbols, positions, spin, output, experiment):
+    system = System(symbols, positions, spin=spin)
+    found = computed([output], system, level("pbe0", "def2-tzvp", grid_level=0), calculate)
+    assert found[output] == pytest.approx(experiment, abs=0.4)
+
+
+def test_an_adiabatic_ion_has_its_lowest_spin_and_one_that_falls_apart_is_passed_over(calculate, level):
+    hydroxyl, asked = System(("O", "H"), ((0.0, 0.0, 0.0), (0.0, 0.0, 0.97)), spin=1), []
+    theory = level("hf", "sto-3g")
+
+    def ionised(*falls_apart):
+        def relax(ion):
+            asked.append(ion.spin)
+            if ion.spin in falls_apart:
+                raise InvalidCandidate(f"spin {ion.spin} falls apart")
+            return ion
+
+        outputs = ["adiabatic_ionization_potential"]
+        return values(outputs, hydroxyl, calculate(hydroxyl, theory), lambda s: calculate(s, theory), relax)[outputs[0]]
+
+    assert ionised() == ionised(0) < ionised(2) - 1
+    assert set(asked) == {0, 2}
+    with pytest.raises(InvalidCandidate, match="spin 0 falls apart"):
+        ionised(0, 2)
+
+
+def test_a_spin_that_the_basis_has_no_room_for_is_passed_over(calculate, level):
+    atom = System(("H",), ((0.0, 0.0, 0.0),), spin=1)
+    assert computed(["electron_affinity"], atom, level("hf", "sto-3g"), calculate)["electron_affinity"] < 0
+
+
 def test_the_gap_is_lumo_minus_homo_of_both_spins(calculate, level, water):
     radical = dataclasses.replace(water, charge=1, spin=1)
     for theory in (level("hf", "sto-3g"), level("gfn2")):
