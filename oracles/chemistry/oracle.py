@@ -22,11 +22,12 @@ from theoros.oracles.chemistry.costs import relative_costs
 from theoros.oracles.chemistry.geometry import System, checked, fitting_space, system_of
 from theoros.oracles.chemistry.levels import XTB_METHODS, ChemistryOptions, Level, OracleGeometry
 from theoros.oracles.chemistry.names import includes_dispersion
-from theoros.oracles.chemistry.reactions import Reaction, reaction_energy, unpaired
+from theoros.oracles.chemistry.reactions import Reaction, reaction_energy, spin_of
 from theoros.oracles.chemistry.relaxation import Minimum, Relaxer, of_ion, surface_of
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, check_dispersion, check_gpu
 from theoros.oracles.chemistry.tblite_backend import XTBCalculation, check_tblite
 from theoros.oracles.contract import Answer, Fidelity, Quantity, Value, fidelity_of
+from theoros.oracles.failures import InvalidCandidate
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.base import Space
 
@@ -104,11 +105,17 @@ class PySCFOracle:
 
     def system(self, candidate: Candidate) -> System:
         """The candidate's nuclei and electrons, before any relaxation at a level; raises InvalidCandidate."""
-        return self._electrons(system_of(candidate, self.options.geometry))
+        return self._electrons(candidate, system_of(candidate, self.options.geometry))
 
-    def _electrons(self, system: System) -> System:
+    def _electrons(self, candidate: Candidate, system: System) -> System:
+        """`system` with the options' charge and spin; what reacts has those of its SMILES, as its partners have."""
         charge = system.charge if self.options.charge is None else self.options.charge
-        return checked(replace(system, charge=charge, spin=self.options.spin))
+        spin = spin_of(str(candidate.data["smiles"])) if self._reaction else self.options.spin
+        return checked(replace(system, charge=charge, spin=spin))
+
+    @property
+    def _reaction(self) -> Reaction | None:
+        return self.options.reaction if "reaction_energy" in self.options.outputs else None
 
     def _answer(
         self, candidate: Candidate, level: Level, system: System
@@ -126,9 +133,13 @@ class PySCFOracle:
             "spin": system.spin,
             "geometry": {"symbols": list(system.symbols), "positions": np.round(system.coordinates, 8).tolist()},
         }
-        if self.options.reaction and "reaction_energy" in self.options.outputs:
+        if "smiles" in candidate.data and self.options.charge is None:
+            written = spin_of(str(candidate.data["smiles"]))
+            if written != system.spin:
+                details["spin_of_smiles"] = written
+        if self._reaction:
             found["reaction_energy"], details["reaction"] = reaction_energy(
-                self.options.reaction,
+                self._reaction,
                 str(candidate.data["smiles"]),
                 calculation.energy(),
                 lambda smiles: self._energy_of(smiles, level),
@@ -140,7 +151,7 @@ class PySCFOracle:
         key = (level.name, smiles)
         if key not in self._molecules:
             molecule = Candidate("molecule", {"smiles": smiles})
-            start = checked(replace(system_of(molecule, self.options.geometry), spin=unpaired(smiles)))
+            start = checked(replace(system_of(molecule, self.options.geometry), spin=spin_of(smiles)))
             relaxing = self.options.relaxing_level(level)
             end = self._relax(molecule, start, relaxing).system if relaxing else start
             self._molecules[key] = self._calculate(level)(end).energy()
@@ -171,7 +182,7 @@ class PySCFOracle:
         """The distinct conformers; those that no level relaxes have no energy yet (0)."""
         geometry, smiles = self.options.geometry, str(candidate.data.get("smiles"))
         count = geometry.ensemble.conformers if geometry.ensemble else 1
-        starts = [self._electrons(system) for system in ensemble(smiles, count, geometry.seed)]
+        starts = [self._electrons(candidate, system) for system in ensemble(smiles, count, geometry.seed)]
         relaxing = self.options.relaxing_level(level)
         if relaxing is None:
             return [Minimum(start, 0.0) for start in starts]
@@ -193,7 +204,12 @@ class PySCFOracle:
         return of_ion(start, lambda system: self._relax(candidate, system, relaxing))
 
     def _relax(self, candidate: Candidate, start: System, relaxing: Level) -> Minimum:
-        """The minimum that `start`, the candidate or an ion of it, relaxes into; NotConverged, Rearranged."""
+        """The minimum that `start`, the candidate or an ion of it, relaxes into.
+
+        Raises NotConverged, Rearranged, and InvalidCandidate where the level has no gradients for its spin.
+        """
+        if reason := properties.no_forces(relaxing, start.spin):  # of an ion, or of a radical that reacts
+            raise InvalidCandidate(f"{start.spin} unpaired electrons can't be relaxed at {relaxing.name!r}: {reason}")
         found = self._relaxer(start, relaxing.theory(), surface_of(self._calculate(relaxing)))
         if self.options.geometry.keep_bonds and "smiles" in candidate.data:
             check_bonds(found.system, bonds_of(str(candidate.data["smiles"])), relaxing.label)

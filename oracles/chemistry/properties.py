@@ -261,6 +261,8 @@ class Subject:
     def _mean_field(self) -> MeanFieldCalculation:
         if not isinstance(self.calculation, MeanFieldCalculation):
             raise MissingOutput("excitations are of Hartree-Fock and density functionals")
+        if self.system.spin:
+            raise InvalidCandidate("excitations are of closed shells, and the molecule's SMILES has unpaired electrons")
         return self.calculation
 
     @cached_property

@@ -19,6 +19,11 @@ from theoros.oracles.failures import InvalidCandidate
 #: Products of one candidate that are computed at most.
 MOST_PRODUCTS = 12
 
+#: Unpaired electrons of molecules whose SMILES writes them otherwise: by canonical SMILES.
+SPINS: Mapping[str, int] = {"O=O": 2, "O=S": 2, "S=S": 2, "[C]#[C]": 0}
+#: Neighbours with a lone pair, which makes a carbene a singlet.
+_DONORS = frozenset({"N", "O", "F", "P", "S", "Cl", "Se", "Br", "I"})
+
 Partners = dict[str, Annotated[int, Field(ge=1, le=20)]]
 
 #: Reactions with a name. Hydrogenation adds a hydrogen molecule to one double or triple bond; protonation moves a
@@ -119,9 +124,32 @@ def outcomes(reaction: Reaction, smiles: str) -> list[tuple[str, ...]]:
     return balanced
 
 
-def unpaired(smiles: str) -> int:
-    """The number of unpaired electrons that a SMILES writes as radicals."""
-    return sum(atom.GetNumRadicalElectrons() for atom in _molecule(smiles).GetAtoms())
+def spin_of(smiles: str) -> int:
+    """The number of unpaired electrons in the ground state of what a SMILES writes.
+
+    They are the SMILES' radicals, but for O2, SO and S2 (triplets that are written with a double bond) and C2; bare
+    atoms, which have Hund's (an ion that of the element with as many electrons); and carbenes: a carbon with two is a
+    singlet beside a lone pair or with a double bond, and so are silylenes (doi:10.1021/cr940472u). Raises
+    InvalidCandidate.
+    """
+    from ase.data import ground_state_magnetic_moments
+    from rdkit import Chem
+
+    molecule = _molecule(smiles)
+    if (known := SPINS.get(Chem.MolToSmiles(molecule))) is not None:
+        return known
+    atoms = list(molecule.GetAtoms())
+    if len(atoms) == 1 and not atoms[0].GetTotalNumHs():
+        return round(float(ground_state_magnetic_moments[atoms[0].GetAtomicNum() - atoms[0].GetFormalCharge()]))
+    return sum(0 if _pairs(atom) else atom.GetNumRadicalElectrons() for atom in atoms)
+
+
+def _pairs(atom: Any) -> bool:
+    """Whether the two electrons that a SMILES leaves to an atom are a lone pair: of a singlet carbene or silylene."""
+    if atom.GetNumRadicalElectrons() != 2 or atom.GetSymbol() not in {"C", "Si", "Ge", "Sn"}:
+        return False
+    double = any(bond.GetBondTypeAsDouble() == 2 for bond in atom.GetBonds())
+    return atom.GetSymbol() != "C" or double or any(other.GetSymbol() in _DONORS for other in atom.GetNeighbors())
 
 
 def _without_brackets(molecule: Any) -> Any:

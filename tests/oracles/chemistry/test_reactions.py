@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from theoros.oracles.chemistry.oracle import PySCFOracle, XTBOracle
 from theoros.oracles.chemistry.properties import MissingOutput
-from theoros.oracles.chemistry.reactions import MOST_PRODUCTS, Reaction, outcomes, reaction_energy
+from theoros.oracles.chemistry.reactions import MOST_PRODUCTS, Reaction, outcomes, reaction_energy, spin_of
 from theoros.oracles.failures import InvalidCandidate
 
 HYDROGENATION, PROTONATION = (Reaction.model_validate(name) for name in ("hydrogenation", "protonation"))
@@ -123,6 +123,60 @@ def test_radicals_have_the_spin_that_their_smiles_says(molecule):
         outputs=["reaction_energy"], reaction={"smarts": "[CH4:1]>>[CH3:1]", "products": {"[H]": 1}}
     )  # fmt: skip
     assert 3.5 < oracle.evaluate(molecule("C"), "gfn2").values["reaction_energy"] < 6.0
+
+
+@pytest.mark.parametrize(
+    ("spin", "molecules"),
+    [
+        (0, ["C=O", "[C-]#[O+]", "F[C]F", "[SiH2]", "CN1C=CN(C)[C]1", "C=[C]", "[C]#[C]", "O=C1C=CC(=O)C=C1"]),
+        (1, ["[CH3]", "[H]", "[N]=O", "[B]", "C[O]", "[C+]", "[OH]"]),
+        (2, ["O=O", "[O][O]", "S=O", "S=S", "[CH2]", "C[CH]", "[NH]", "[O]", "[C]", "[Si]", "[N+]"]),
+        (3, ["[N]", "[O+]", "[C-]"]),
+    ],
+)
+def test_the_ground_states_of_the_textbook_have_so_many_unpaired_electrons(spin, molecules):
+    assert {smiles: spin_of(smiles) for smiles in molecules} == dict.fromkeys(molecules, spin)
+
+
+def test_oxygen_is_the_triplet_however_it_is_written(molecule):
+    # The closed shell lies 2.2 eV above the triplet in Hartree-Fock.
+    levels = [{"name": "hf", "method": "hf", "basis": "sto-3g", "optimize_geometry": True}]
+    change = {"smarts": "[O:1]>>[O:1]", "reactants": {"[O][O]": 1}, "products": {"O=O": 1}}
+    oracle = PySCFOracle(outputs=["reaction_energy"], fidelities=levels, reaction=change)
+    assert oracle.evaluate(molecule("O"), "hf").values["reaction_energy"] == pytest.approx(0.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("smiles", ["[CH2]", "[CH3]", "O=O"])
+def test_a_candidate_that_reacts_has_the_energy_and_spin_of_the_same_molecule_as_a_partner(molecule, smiles):
+    levels = [{"name": "hf", "method": "hf", "basis": "sto-3g"}]
+    itself = {"smarts": "[*:1]>>[*:1]"}
+    oracle = PySCFOracle(outputs=["reaction_energy", "energy"], fidelities=levels, reaction=itself)
+    answer = oracle.evaluate(molecule(smiles), "hf")
+    assert answer.details["spin"] == spin_of(smiles)
+    assert answer.values["energy"] == pytest.approx(oracle._energy_of(smiles, oracle.options.fidelities[0]), abs=1e-6)
+
+
+def test_without_a_reaction_the_option_decides_and_what_the_smiles_says_is_reported(molecule):
+    details = XTBOracle().evaluate(molecule("[CH2]"), "gfn2").details
+    assert (details["spin"], details["spin_of_smiles"]) == (0, 2)
+    assert "spin_of_smiles" not in XTBOracle(spin=2).evaluate(molecule("[CH2]"), "gfn2").details
+    assert "spin_of_smiles" not in XTBOracle().evaluate(molecule("C"), "gfn2").details
+
+
+def test_a_radical_that_reacts_has_no_excitations_of_a_closed_shell(molecule):
+    levels = [{"name": "hf", "method": "hf", "basis": "sto-3g"}]
+    oracle = PySCFOracle(
+        outputs=["reaction_energy", "excitation_energy"], fidelities=levels, reaction={"smarts": "[*:1]>>[*:1]"}
+    )
+    with pytest.raises(InvalidCandidate, match="unpaired electrons"):
+        oracle.evaluate(molecule("[CH3]"), "hf")
+
+
+def test_a_radical_is_not_relaxed_where_its_gradients_would_be_wrong(molecule):
+    levels = [{"name": "best", "method": "ccsd(t)", "basis": "sto-3g", "optimize_geometry": True}]
+    oracle = PySCFOracle(outputs=["reaction_energy"], fidelities=levels, reaction={"smarts": "[*:1]>>[*:1]"})
+    with pytest.raises(InvalidCandidate, match="gradients for unpaired electrons aren't those of its energy"):
+        oracle.evaluate(molecule("[CH3]"), "best")
 
 
 def test_a_reaction_is_part_of_what_an_answer_is_filed_under():
