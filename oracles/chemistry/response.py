@@ -26,17 +26,36 @@ def polarizability(mf: Any, tolerance: float) -> Array:
     doi:10.1063/1.1670299), with r the dipole integrals between occupied and virtual orbitals. Raises NotConverged.
     """
     spins = _spins(mf)
+    _, hessian = hessian_of(mf)
     with mf.mol.with_common_orig((0.0, 0.0, 0.0)):
         dipole = mf.mol.intor_symmetric("int1e_r", comp=3)
     rhs = np.hstack([spin.project(dipole) for spin in spins])
     gaps = np.hstack([spin.gaps for spin in spins])
-    induced = _induced(mf, spins)
-
-    def hessian(x: Array) -> Array:
-        return gaps * x + induced(x)
-
     # x and its conjugate, two electrons in a restricted orbital: 4; one electron in an unrestricted one: 2.
     return (4.0 if len(spins) == 1 else 2.0) * quadratic_forms(hessian, gaps, rhs, tolerance)
+
+
+def hessian_of(mf: Any) -> tuple[Array, Callable[[Array], Array]]:
+    """The gaps e_a - e_i (n) of a converged mean field, and ``de + K`` as a map of amplitudes (k, n) to (k, n).
+
+    Amplitudes turn occupied orbitals into virtual ones, those of spin up before those of spin down.
+    """
+    spins = _spins(mf)
+    gaps = np.hstack([spin.gaps for spin in spins])
+    induced = _induced(mf, spins)
+    return gaps, lambda x: gaps * x + induced(x)
+
+
+def amplitudes(mf: Any, vector: Array) -> list[tuple[Array, Array, Array]]:
+    """For each spin the orbitals (nao, nmo), their occupations (nmo) and its part (nvir, nocc) of amplitudes (n)."""
+    coefficients, occupations = np.asarray(mf.mo_coeff), np.asarray(mf.mo_occ)
+    if occupations.ndim == 1:
+        coefficients, occupations = coefficients[None], occupations[None]
+    shapes = [(int((n == 0).sum()), int((n > 0).sum())) for n in occupations]
+    parts = np.split(vector, np.cumsum([a * i for a, i in shapes])[:-1])
+    return [
+        (c, n, part.reshape(shape)) for c, n, part, shape in zip(coefficients, occupations, parts, shapes, strict=True)
+    ]
 
 
 def quadratic_forms(hessian: Callable[[Array], Array], diagonal: Array, rhs: Array, tolerance: float) -> Array:
@@ -51,7 +70,7 @@ def quadratic_forms(hessian: Callable[[Array], Array], diagonal: Array, rhs: Arr
     images = np.zeros((0, rhs.shape[1]))
     fresh, result = rhs / diagonal, np.zeros((len(rhs), len(rhs)))
     for _ in range(60):
-        fresh = _orthonormal(fresh, basis)
+        fresh = orthonormal(fresh, basis)
         if len(fresh) == 0:
             return result
         basis, images = np.vstack([basis, fresh]), np.vstack([images, hessian(fresh)])
@@ -69,7 +88,7 @@ def quadratic_forms(hessian: Callable[[Array], Array], diagonal: Array, rhs: Arr
     raise NotConverged("the coupled-perturbed equations did not converge in 60 iterations; loosen response_tol")
 
 
-def _orthonormal(vectors: Array, basis: Array) -> Array:
+def orthonormal(vectors: Array, basis: Array) -> Array:
     """Directions of `vectors` that are new to `basis`, orthonormal; drops those which are not."""
     scale = np.linalg.norm(vectors, axis=1).max(initial=0.0)
     for _ in range(2):

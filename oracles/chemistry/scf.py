@@ -18,6 +18,7 @@ from theoros.oracles.chemistry.excitations import Excitation, first_excitation
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
 from theoros.oracles.chemistry.names import NoCore, has_exact_exchange, pseudopotential
+from theoros.oracles.chemistry.stability import downhill
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
 
@@ -189,13 +190,14 @@ class _Watch:
 
 def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -> Any:
     """Converge `mf`, in up to three tries: as it is, from the density matrix `start` if there is one; damped, with a
-    level shift; by second-order (Newton) steps from the lowest determinant seen, down every instability.
+    level shift; by second-order (Newton) steps from the lowest determinant seen.
 
     The energy is variational: each cycle's is an upper bound of the ground state's, so that a try which converges above
-    the lowest of all cycles has found another state and doesn't count. A mean field on a GPU takes its first try there
-    and comes back to the CPU, where everything else is done. Returns the converged mean field. Raises NotConverged with
-    the cycles and what the last try came to. The second-order solver is Sun's co-iterative augmented Hessian,
-    arXiv:1610.08423; instabilities are those of Seeger and Pople, doi:10.1063/1.434318.
+    the lowest of all cycles has found another state and doesn't count. From a saddle point the search goes on down;
+    saddle points are looked for in unrestricted and Hartree-Fock solutions, and after second-order steps. A mean field
+    on a GPU takes its first try there and comes back to the CPU, where everything else is done. Returns the converged
+    mean field. Raises NotConverged with the cycles and what the last try came to. The second-order solver is Sun's
+    co-iterative augmented Hessian, arXiv:1610.08423.
     """
     cycles, watch, on_gpu = 0, _Watch(), machine.gpu
     for attempt in (partial(_plain, start=start), _damped, partial(_second_order, watch=watch)):
@@ -206,6 +208,8 @@ def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -
             mf, on_gpu = mf.to_cpu(), False
             watch.orbitals = None  # they are the GPU's arrays
         cycles += int(getattr(mf, "cycles", 0) or 0)
+        if _may_be_unstable(mf):
+            _descend(mf, watch)
         if mf.converged and not watch.beats(mf):
             mf.theoros_cycles = cycles
             return mf
@@ -230,18 +234,29 @@ def _damped(mf: Any) -> None:
 
 
 def _second_order(mf: Any, watch: _Watch) -> None:
+    _newton(mf, watch, *(watch.orbitals or (mf.mo_coeff, mf.mo_occ)))
+    _descend(mf, watch)
+
+
+def _newton(mf: Any, watch: _Watch, orbitals: Any, occupations: Any) -> None:
     newton = mf.newton()
     newton.callback = watch
-    newton.kernel(*(watch.orbitals or (mf.mo_coeff, mf.mo_occ)))
-    for _ in range(DESCENTS):
-        if not newton.converged:
-            break
-        orbitals, _, stable, _ = newton.stability(return_status=True)
-        if stable:
-            break
-        newton.kernel(orbitals, newton.mo_occ)
+    newton.kernel(orbitals, occupations)
     for name in ("converged", "e_tot", "mo_coeff", "mo_occ", "mo_energy", "cycles"):
         setattr(mf, name, getattr(newton, name))
+
+
+def _may_be_unstable(mf: Any) -> bool:
+    """Whether saddle points are common: for closed shells of functionals, most of all calculations, they aren't."""
+    return np.ndim(mf.mo_occ) == 2 or not hasattr(mf, "xc")
+
+
+def _descend(mf: Any, watch: _Watch) -> None:
+    """Go on by second-order steps from a converged saddle point, until there is no way down."""
+    for _ in range(DESCENTS):
+        if not mf.converged or (orbitals := downhill(mf)) is None:
+            return
+        _newton(mf, watch, orbitals, mf.mo_occ)
 
 
 @contextlib.contextmanager
@@ -267,8 +282,20 @@ class MeanFieldCalculation:
     @cached_property
     def solved(self) -> Any:
         """The converged PySCF mean field."""
-        mf = mean_field(self.system, self.level, self.machine, like=self._like)
         if self._like is None:
+            return solve(mean_field(self.system, self.level, self.machine), self.machine)
+        begun = self._begun(own_guess=False)
+        if hasattr(begun, "xc"):
+            return begun
+        # In Hartree-Fock orbitals relax so much that an ion's order may be another; a guess of its own finds that.
+        with contextlib.suppress(NotConverged):
+            return min(begun, self._begun(own_guess=True), key=lambda mf: float(mf.e_tot))
+        return begun
+
+    def _begun(self, *, own_guess: bool) -> Any:
+        """Converged from PySCF's guess, or from the orbitals of the mean field that this one is like."""
+        mf = mean_field(self.system, self.level, self.machine, like=self._like)
+        if own_guess:
             return solve(mf, self.machine)
         spins = filled(self._like, *mf.mol.nelec)
         return solve(mf, self.machine, spins if self.system.spin else spins.sum(axis=0))
@@ -325,6 +352,7 @@ class MeanFieldCalculation:
             "scf_energy_hartree": float(self.solved.e_tot),
             "scf_cycles": int(self.solved.theoros_cycles),
             "basis_functions": int(self.solved.mol.nao),
+            **({"spin_square": float(self.solved.spin_square()[0])} if self.system.spin else {}),
         }
 
 
