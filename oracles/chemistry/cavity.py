@@ -42,14 +42,28 @@ class Cavity:
     pairs: Array | None
 
 
+@dataclass(frozen=True)
+class SlowCharges:
+    """Surface charges (n) of solvent molecules that had no time to turn, and the potential (n) that made them."""
+
+    charges: Array
+    potential: Array
+
+
 class StoredPCM(pcm.PCM):  # type: ignore[misc]
-    """PySCF's C-PCM on a `Cavity` that is computed once."""
+    """PySCF's C-PCM on a `Cavity` that is computed once.
 
-    _keys = {"cavity"}  # noqa: RUF012 (PySCF's own declaration)
+    With `slow` charges Q, those of another state of the same nuclei, `eps` is the square of the refractive index, and
+    the solvent's energy is ``q.v / 2 + Q.v - Q.V / 2`` with q what `eps` answers to v, and V the other state's
+    potential. Of that other state it is the equilibrium's; of this one it is above, by Marcus' reorganisation energy
+    ``(f_e - f_n2) (v - V) S^-1 (v - V) / 2``. Source: Mewes et al., doi:10.1021/jp511163y (Pekar's partition).
+    """
 
-    def __init__(self, mol: Any, cavity: Cavity | None = None) -> None:
+    _keys = {"cavity", "slow"}  # noqa: RUF012 (PySCF's own declaration)
+
+    def __init__(self, mol: Any, cavity: Cavity | None = None, slow: SlowCharges | None = None) -> None:
         super().__init__(mol)
-        self.cavity = cavity
+        self.cavity, self.slow = cavity, slow
 
     def reset(self, mol: Any = None) -> StoredPCM:
         """Forget the dielectric, and the cavity where there are other nuclei."""
@@ -80,8 +94,12 @@ class StoredPCM(pcm.PCM):  # type: ignore[misc]
         total = np.asarray(dms).reshape(-1, nao, nao).sum(axis=0, keepdims=True)  # of both spins
         potential = self.v_grids_n - self._get_v(total)
         charges = self._charges(potential)
+        energy = 0.5 * float(charges[0] @ potential[0])
+        if self.slow is not None:
+            energy += float(self.slow.charges @ (potential[0] - 0.5 * self.slow.potential))
+            charges = charges + self.slow.charges
         self._intermediates |= {"q": charges[0], "q_sym": charges[0], "v_grids": potential[0], "dm": total}
-        return 0.5 * float(charges[0] @ potential[0]), self._get_vmat(charges)[0]
+        return energy, self._get_vmat(charges)[0]
 
     def _B_dot_x(self, dms: Array) -> Array:  # noqa: N802 (PySCF's name)
         if not self._intermediates:
@@ -103,6 +121,20 @@ class StoredPCM(pcm.PCM):  # type: ignore[misc]
         if self.cavity is None or self.cavity.pairs is None:
             return np.asarray(super()._get_vmat(q))
         return np.asarray(-lib.unpack_tril(np.ascontiguousarray(np.atleast_2d(q) @ self.cavity.pairs.T)))
+
+
+def slow_charges(mf: Any, points: int, memory_mb: float, optical: float) -> SlowCharges:
+    """What stays of the solvent around a solved mean field on a CPU, where only its electrons (`optical`) follow."""
+    solvent = mf.with_solvent
+    own = StoredPCM(mf.mol, getattr(solvent, "cavity", None) or cavity_of(mf.mol, points, memory_mb * SHARE))
+    own.max_memory = memory_mb
+    own.build()
+    nao = mf.mol.nao
+    total = np.asarray(mf.make_rdm1()).reshape(-1, nao, nao).sum(axis=0, keepdims=True)
+    potential = own.v_grids_n - own._get_v(total)[0]
+    assert own.cavity is not None
+    answer = cho_solve(own.cavity.factor, potential)
+    return SlowCharges(-(1 / optical - 1 / solvent.eps) * answer, potential)
 
 
 def cavity_of(mol: Any, points: int, memory_mb: float) -> Cavity:

@@ -57,9 +57,11 @@ OUTPUTS: dict[str, Quantity] = {
     "forces": Quantity("eV/angstrom", ("atoms", 3), "minus the energy's gradient"),
 }
 
-#: Outputs of relaxed ions, of excited states, and those that a single structure doesn't have.
+#: Outputs of relaxed ions, of excited states, of other electrons in the same place and solvent, and those that a single
+#: structure doesn't have.
 ADIABATIC = frozenset({"adiabatic_ionization_potential", "adiabatic_electron_affinity", "reduction_potential"})
 EXCITED = frozenset({"excitation_energy", "oscillator_strength", "triplet_excitation_energy", "s1_t1_gap"})
+VERTICAL = frozenset({"ionization_potential", "electron_affinity", "singlet_triplet_gap"})
 COMPARED = frozenset({"reaction_energy", "conformer_energy"})
 
 
@@ -84,7 +86,7 @@ class Calculation(Protocol):
     electron_offset: float
 
     def of(self, system: System) -> Calculation:
-        """The calculation of the same nuclei with other electrons."""
+        """The calculation of the same nuclei with other electrons, in a solvent whose molecules don't turn."""
         ...
 
     def energy(self) -> float:
@@ -137,6 +139,8 @@ def missing(name: str, level: Level, options: ChemistryOptions) -> str | None:
         return _no_excitations(level, options.spin)
     if name in COMPARED:
         return _not_compared(name, options)
+    if name in VERTICAL and not level.is_xtb and level.solvent and level.solvent.refractive_index is None:
+        return "the solvent's electrons follow the change; add solvent.refractive_index, or name the solvent"
     if name == "singlet_triplet_gap" and options.spin not in (0, 2):
         return "it is of molecules with an even number of electrons; set spin: 0"
     if name == "reduction_potential" and level.solvent is None:

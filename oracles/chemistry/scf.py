@@ -6,9 +6,9 @@ import contextlib
 import importlib.util
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,13 @@ from theoros.oracles.chemistry.excitations import Excitation, first_excitation
 from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import Level
 from theoros.oracles.chemistry.names import NoCore, has_exact_exchange, pseudopotential
+from theoros.oracles.chemistry.solvents import Solvent
 from theoros.oracles.chemistry.stability import downhill
 from theoros.oracles.chemistry.units import BOHR, CUBIC_BOHR, DEBYE, FORCE_AU, HARTREE
 from theoros.oracles.failures import BadAnswer, InvalidCandidate, MissingDependency, NotConverged
+
+if TYPE_CHECKING:
+    from theoros.oracles.chemistry.cavity import SlowCharges
 
 #: Hartree by which a converged energy must lie above that of another cycle to be called another state's: a coarse grid
 #: splits by a tenth of it what symmetry makes equal.
@@ -81,14 +85,20 @@ def molecule(system: System, basis: str, machine: Machine) -> Any:
 
 
 def mean_field(
-    system: System, level: Level, machine: Machine, field: NDArray[np.float64] | None = None, like: Any = None
+    system: System,
+    level: Level,
+    machine: Machine,
+    field: NDArray[np.float64] | None = None,
+    like: Any = None,
+    slow: SlowCharges | None = None,
 ) -> Any:
     """PySCF's unsolved mean field of `level`: unrestricted where electrons are unpaired.
 
     `field` (atomic units, shape (3,)) is a uniform electric field F: the electrons' part +F.r goes into the core
     Hamiltonian, the nuclei's part is left to the caller (`nuclear_field_energy`). `like` is a mean field of the same
-    nuclei at the same level, on a CPU: what doesn't depend on the electrons' number is taken from it. Raises
-    InvalidCandidate for electrons that the basis has no room for.
+    nuclei at the same level, on a CPU: what doesn't depend on the electrons' number is taken from it. `slow`
+    is what the solvent keeps from another state (then on a CPU). Raises InvalidCandidate for electrons that the basis
+    has no room for.
     """
     from pyscf import dft, scf
 
@@ -113,23 +123,30 @@ def mean_field(
         elif not machine.gpu:
             mf.with_df.build()  # else PySCF computes the integrals of a pure functional anew in every cycle
     if level.solvent:
-        mf = _solvated(mf, level, machine, like)
+        mf = _solvated(mf, level, machine, like, slow)
     if field is not None:
         core = mf.get_hcore() + np.einsum("x,xpq->pq", field, mol.intor_symmetric("int1e_r", comp=3))
         mf.get_hcore = lambda *_: core
     return mf.to_gpu() if machine.gpu else mf
 
 
-def _solvated(mf: Any, level: Level, machine: Machine, like: Any) -> Any:
+def _solvated(mf: Any, level: Level, machine: Machine, like: Any, slow: SlowCharges | None) -> Any:
     """The mean field in the level's solvent; gpu4pyscf has a C-PCM of its own."""
-    from theoros.oracles.chemistry.cavity import ORDERS, StoredPCM
+    from theoros.oracles.chemistry.cavity import ORDERS, StoredPCM  # it imports PySCF
 
     assert level.solvent is not None
-    mf = mf.PCM() if machine.gpu else mf.PCM(StoredPCM(mf.mol, None if like is None else like.with_solvent.cavity))
-    mf.with_solvent.method, mf.with_solvent.eps = "C-PCM", level.solvent.dielectric
+    mf = (
+        mf.PCM() if machine.gpu else mf.PCM(StoredPCM(mf.mol, None if like is None else like.with_solvent.cavity, slow))
+    )
+    mf.with_solvent.method, mf.with_solvent.eps = "C-PCM", _dielectric(level.solvent, slow)
     mf.with_solvent.lebedev_order, mf.with_solvent.max_memory = ORDERS[level.cavity_points], machine.memory_mb
     mf.with_solvent.equilibrium_solvation = True  # the static response is the whole solvent's; TDA sets its own
     return mf
+
+
+def _dielectric(solvent: Solvent, slow: SlowCharges | None) -> float:
+    """What answers the molecule: beside charges that stay, the solvent's electrons alone."""
+    return solvent.dielectric if slow is None else float(solvent.refractive_index or 1.0) ** 2
 
 
 def _fitting_basis(mol: Any, level: Level) -> Any:
@@ -276,14 +293,16 @@ class MeanFieldCalculation:
 
     electron_offset: float = 0.0
 
-    def __init__(self, system: System, level: Level, machine: Machine, like: Any = None) -> None:
-        self.system, self.level, self.machine, self._like = system, level, machine, like
+    def __init__(
+        self, system: System, level: Level, machine: Machine, like: Any = None, slow: SlowCharges | None = None
+    ) -> None:
+        self.system, self.level, self.machine, self._like, self._slow = system, level, machine, like, slow
 
     @cached_property
     def solved(self) -> Any:
         """The converged PySCF mean field."""
         if self._like is None:
-            return solve(mean_field(self.system, self.level, self.machine), self.machine)
+            return solve(mean_field(self.system, self.level, self.machine, slow=self._slow), self.machine)
         begun = self._begun(own_guess=False)
         if hasattr(begun, "xc"):
             return begun
@@ -294,7 +313,7 @@ class MeanFieldCalculation:
 
     def _begun(self, *, own_guess: bool) -> Any:
         """Converged from PySCF's guess, or from the orbitals of the mean field that this one is like."""
-        mf = mean_field(self.system, self.level, self.machine, like=self._like)
+        mf = mean_field(self.system, self.level, self.machine, like=self._like, slow=self._slow)
         if own_guess:
             return solve(mf, self.machine)
         spins = filled(self._like, *mf.mol.nelec)
@@ -303,9 +322,19 @@ class MeanFieldCalculation:
     def of(self, system: System) -> Self:
         """The calculation of the same nuclei with other electrons, which begins with this one's orbitals.
 
-        Fitted integrals, grid and cavity are shared.
+        Fitted integrals, grid and cavity are shared. In a solvent only its electrons follow: the rest of its
+        polarisation stays this state's. That part is ours, so that it is computed on the CPU.
         """
-        return type(self)(system, self.level, self.machine, None if self.machine.gpu else self.solved)
+        slow, machine = None, self.machine
+        if (solvent := self.level.solvent) is not None:
+            if solvent.refractive_index is None:
+                raise ValueError("a vertical change in a solvent needs its refractive_index")
+            machine = replace(machine, gpu=False)
+            from theoros.oracles.chemistry.cavity import slow_charges
+
+            points, optical = self.level.cavity_points, solvent.refractive_index**2
+            slow = slow_charges(self.solved, points, machine.memory_mb, optical)
+        return type(self)(system, self.level, machine, None if self.machine.gpu else self.solved, slow)
 
     def energy(self) -> float:
         """Total energy in eV."""

@@ -52,7 +52,7 @@ class XTBCalculation:
         return self._run(None)
 
     def of(self, system: System) -> XTBCalculation:
-        """The calculation of the same nuclei with other electrons."""
+        """The calculation of the same nuclei with other electrons; a solvent turns with them (tblite has no other)."""
         return XTBCalculation(system, self.level)
 
     def energy(self) -> float:

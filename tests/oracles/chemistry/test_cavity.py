@@ -12,6 +12,7 @@ from theoros.oracles.chemistry.geometry import System
 from theoros.oracles.chemistry.levels import ChemistryOptions, Level
 from theoros.oracles.chemistry.scf import Machine, MeanFieldCalculation, mean_field, molecule, solve
 from theoros.oracles.chemistry.solvents import Solvent
+from theoros.oracles.chemistry.units import HARTREE
 
 SOLVENT = {"name": "water", "dielectric": 78.355, "refractive_index": 1.3328}
 FORMALDEHYDE = System(
@@ -65,11 +66,40 @@ def test_an_ion_takes_over_what_the_electrons_number_does_not_change():
     level = Level(method="pbe", basis="sto-3g", grid_level=0, density_fit=True, conv_tol=1e-10, solvent="water")
     start = MeanFieldCalculation(FORMALDEHYDE, level, Machine())
     anion = dataclasses.replace(FORMALDEHYDE, charge=-1, spin=1)
-    shared, alone = start.of(anion), MeanFieldCalculation(anion, level, Machine())
+    shared = start.of(anion)
+    alone = MeanFieldCalculation(anion, level, Machine(), slow=shared._slow)
     assert shared.solved.with_solvent.cavity is start.solved.with_solvent.cavity
     assert shared.solved.with_df is start.solved.with_df
     assert shared.energy() == pytest.approx(alone.energy(), abs=1e-6)
     assert alone.solved.with_solvent.cavity is not start.solved.with_solvent.cavity
+
+
+@pytest.mark.parametrize(("charge", "spin"), [(1, 1), (-1, 1), (0, 2)])
+def test_a_vertical_change_leaves_the_slow_part_of_the_solvent_to_the_molecule(charge, spin):
+    # PySCF's own C-PCM of the solvent's electrons, in the field of charges that are held: its sum is ours.
+    level = Level(method="hf", basis="sto-3g", conv_tol=1e-11, solvent="water", cavity_points=50)
+    other = dataclasses.replace(FORMALDEHYDE, charge=charge, spin=spin)
+    start = MeanFieldCalculation(FORMALDEHYDE, level, Machine())
+    found = start.of(other).energy() / HARTREE
+
+    before, optical = pyscfs_own(FORMALDEHYDE).with_solvent, SOLVENT["refractive_index"] ** 2
+    held = before._intermediates["q_sym"] * (1 / optical - 1 / before.eps) / (1 - 1 / before.eps)
+    after = mean_field(other, Level(method="hf", basis="sto-3g", conv_tol=1e-11), Machine()).PCM()
+    after.with_solvent.method, after.with_solvent.eps, after.with_solvent.lebedev_order = "C-PCM", optical, ORDERS[50]
+    core = after.get_hcore() + before._get_vmat(held)
+    after.get_hcore = lambda *_: core
+    by_hand = solve(after, Machine()).e_tot + held @ before.v_grids_n - held @ before._intermediates["v_grids"] / 2
+    assert found == pytest.approx(by_hand, abs=1e-7)
+
+
+def test_the_solvent_follows_fully_where_nothing_changes_and_pays_marcus_price_where_something_does():
+    level = Level(method="hf", basis="sto-3g", conv_tol=1e-11, solvent="water", cavity_points=50)
+    start = MeanFieldCalculation(FORMALDEHYDE, level, Machine())
+    assert start.of(FORMALDEHYDE).energy() == pytest.approx(start.energy(), abs=1e-6)
+    cation = dataclasses.replace(FORMALDEHYDE, charge=1, spin=1)
+    equilibrium = MeanFieldCalculation(cation, level, Machine()).energy()
+    # A sphere of 2.5 angstrom would pay (1 / 1.3328**2 - 1 / 78.4) 14.4 eV angstrom / (2 * 2.5) = 1.6 eV.
+    assert start.of(cation).energy() - equilibrium == pytest.approx(1.6, abs=0.4)
 
 
 def test_more_points_come_closer_to_the_energy_of_the_densest_surface():

@@ -206,6 +206,7 @@ def test_outputs_that_a_level_lacks_are_refused_with_the_mend():
     refuse(["excitation_energy"], "excitations are of Hartree-Fock and density functionals", triples)
     refuse(["s1_t1_gap"], "excitations are of closed shells.*set spin: 0", functional, spin=2)
     refuse(["oscillator_strength"], r"add solvent\.refractive_index", functional | {"solvent": {"dielectric": 10}})
+    refuse(["ionization_potential"], r"add solvent\.refractive_index", functional | {"solvent": {"dielectric": 10}})
     refuse(["singlet_triplet_gap"], "an even number of electrons", {"method": "gfn2"}, spin=1)
     refuse(["reduction_potential"], "add for example solvent: water", {"method": "gfn2"})
     refuse(["adiabatic_electron_affinity"], "set optimize_geometry", {"method": "gfn2"})
