@@ -56,7 +56,7 @@ class StoredPCM(pcm.PCM):  # type: ignore[misc]
     With `slow` charges Q, those of another state of the same nuclei, `eps` is the square of the refractive index, and
     the solvent's energy is ``q.v / 2 + Q.v - Q.V / 2`` with q what `eps` answers to v, and V the other state's
     potential. Of that other state it is the equilibrium's; of this one it is above, by Marcus' reorganisation energy
-    ``(f_e - f_n2) (v - V) S^-1 (v - V) / 2``. Source: Mewes et al., doi:10.1021/jp511163y (Pekar's partition).
+    ``(f_e - f_n2) (v - V) S^-1 (v - V) / 2``. Source: You et al., J. Chem. Phys. 143, 204104 (2015): Pekar's partition.
     """
 
     _keys = {"cavity", "slow"}  # noqa: RUF012 (PySCF's own declaration)

@@ -217,7 +217,8 @@ def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -
     co-iterative augmented Hessian, arXiv:1610.08423.
     """
     cycles, watch, on_gpu = 0, _Watch(), machine.gpu
-    for attempt in (partial(_plain, start=start), _damped, partial(_second_order, watch=watch)):
+    last = partial(_second_order, watch=watch)
+    for attempt in (partial(_plain, start=start), _damped, last):
         mf.callback = watch
         with contextlib.suppress(np.linalg.LinAlgError):  # a wild cycle's matrix: the next try may do better
             attempt(mf)
@@ -225,7 +226,7 @@ def solve(mf: Any, machine: Machine, start: NDArray[np.float64] | None = None) -
             mf, on_gpu = mf.to_cpu(), False
             watch.orbitals = None  # they are the GPU's arrays
         cycles += int(getattr(mf, "cycles", 0) or 0)
-        if _may_be_unstable(mf):
+        if attempt is last or _may_be_unstable(mf):
             _descend(mf, watch)
         if mf.converged and not watch.beats(mf):
             mf.theoros_cycles = cycles
@@ -252,7 +253,6 @@ def _damped(mf: Any) -> None:
 
 def _second_order(mf: Any, watch: _Watch) -> None:
     _newton(mf, watch, *(watch.orbitals or (mf.mo_coeff, mf.mo_occ)))
-    _descend(mf, watch)
 
 
 def _newton(mf: Any, watch: _Watch, orbitals: Any, occupations: Any) -> None:

@@ -31,7 +31,7 @@ def downhill(mf: Any) -> Any:
     is an eigenvalue within the residual's norm, so that one which is positive by more than that ends it too, though not
     before each symmetry had its chance: the start is the smallest gaps, and one vector with a part in all of them.
     """
-    gaps, product = hessian_of(mf)
+    gaps, product = hessian_of(_on_coarse_grid(mf))
     if len(gaps) == 0:
         return None
     few = np.argsort(gaps)[:STARTS]
@@ -47,12 +47,27 @@ def downhill(mf: Any) -> Any:
         curvatures, weights = np.linalg.eigh((small + small.T) / 2)
         curvature, vector = curvatures[0], weights[:, 0] @ basis
         if curvature < -FLAT:
-            return _turned(mf, vector)
+            return _turned(mf, vector) if _curvature(mf, vector) < -FLAT else None
         residual = weights[:, 0] @ images - curvature * vector
         if cycle >= SHORTEST and curvature - np.linalg.norm(residual) > -FLAT:
             return None
         fresh = (residual / np.maximum(np.abs(gaps - curvature), 1e-2))[None]
     return None
+
+
+def _on_coarse_grid(mf: Any) -> Any:
+    """A copy whose functional is integrated on PySCF's coarsest grid, a fifth to a tenth of the work: for a sign."""
+    if not hasattr(mf, "xc"):
+        return mf
+    quick = mf.copy()
+    quick.grids = type(mf.grids)(mf.mol)
+    quick.grids.level = 0
+    return quick
+
+
+def _curvature(mf: Any, vector: Array) -> float:
+    _, product = hessian_of(mf)
+    return float(vector @ product(vector[None])[0])
 
 
 def _turned(mf: Any, vector: Array) -> Any:
