@@ -115,10 +115,14 @@ def outcomes(reaction: Reaction, smiles: str) -> list[tuple[str, ...]]:
                         found.add(named)
     if not found:
         raise InvalidCandidate(f"the reaction {' or '.join(reaction.smarts)} does not apply to {smiles!r}")
-    problems = {named: _imbalance(reaction, smiles, named) for named in sorted(found)}
-    balanced = [named for named, problem in problems.items() if problem is None]
+    balanced, problems = [], []
+    for named in sorted(found):
+        if (problem := _imbalance(reaction, smiles, named)) is None:
+            balanced.append(named)
+        else:
+            problems.append(problem)
     if not balanced:
-        raise InvalidCandidate(next(iter(problems.values())))
+        raise InvalidCandidate(problems[0])
     if len(balanced) > MOST_PRODUCTS:
         raise InvalidCandidate(f"the reaction has {len(balanced)} outcomes for {smiles!r}, more than {MOST_PRODUCTS}")
     return balanced
