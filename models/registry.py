@@ -133,7 +133,7 @@ MANY_PARAMETERS = 20
 MANY_LABELS = 1_500
 _FOR_MANY: Mapping[str, str] = {"gp": "variational_gp"}
 #: Labels before which these rivals are not judged, being slow to learn what a process knows better.
-_JUDGED_FROM: Mapping[str, int] = {"deep_ensemble": 300}
+_JUDGED_FROM: Mapping[str, int] = {"message_passing": 150, "deep_ensemble": 300, "deep_kernel": 300}
 #: ``acquisition: auto`` is the first of these that serves the aim and finds what it needs.
 _BY_PREFERENCE = ("log_ei", "log_ehvi", "log_desirability", "thompson", "ei", "greedy", "integrated_variance", "std")
 PROPOSERS: Mapping[str, ProposerEntry] = {
@@ -205,7 +205,7 @@ def rivals(problem: Problem, acquisition: str) -> tuple[str, ...]:
     where there are few it costs more and wins nothing.
     """
     first, needs = default_surrogate(problem), _acquisition_entry(acquisition).needs
-    others = ["deep_ensemble"] if problem.space.kind == "molecule" else []
+    others = ["message_passing", "deep_ensemble", "deep_kernel"] if problem.space.kind == "molecule" else []
     if len(getattr(problem.space, "parameters", ())) >= MANY_PARAMETERS:
         others.append("saas_gp")
     able = [name for name in [*others, "random_forest"] if needs <= SURROGATES[name].provides]

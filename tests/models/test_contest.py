@@ -183,6 +183,14 @@ def test_few_parameters_have_one_model_by_default_and_many_have_a_sparse_rival(m
     assert registry.rivals(make_problem(many), "log_ei") == ("gp", "saas_gp")
 
 
+def test_molecules_have_a_process_networks_over_their_graphs_and_a_deep_kernel(make_problem, molecules):
+    problem = make_problem(molecules)
+    assert registry.rivals(problem, "log_ei") == ("tanimoto_gp", "deep_kernel")
+    everyone = ("tanimoto_gp", "message_passing", "deep_ensemble", "deep_kernel", "random_forest")
+    assert registry.rivals(problem, "thompson") == everyone
+    assert [registry.judged_from(name) for name in everyone] == [0, 150, 300, 300, 0]
+
+
 def test_beside_thousands_of_labels_a_process_sees_them_through_inducing_points(make_problem, square):
     problem = make_problem(square)
     assert [registry.for_many("gp", problem, n) for n in (1_500, 1_501)] == ["gp", "variational_gp"]
