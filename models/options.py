@@ -1,4 +1,4 @@
-"""What a campaign file says below a surrogate's name: how it is read, and what is said of a mistake."""
+"""What a campaign file says below a model's name: how it is read, and what is said of a mistake."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class OptionError(ValueError):
-    """An option is wrong. `field` is its path below the surrogate's name, for example ``("residuals", 0)``."""
+    """An option is wrong. `field` is its path below the model's name, for example ``("residuals", 0)``."""
 
     def __init__(self, message: str, field: Sequence[str | int]) -> None:
         super().__init__(message)

@@ -84,8 +84,8 @@ def _models(spec: CampaignSpec, problem: Problem) -> Models:
             if options := spec.proposer_options.get(name):
                 registry.check_proposer_options(name, options)
         except ValueError as error:
-            option = getattr(error, "option", None)
-            raise SpecError(str(error), ("proposers", i, name, option) if option else ("proposers", i)) from error
+            field = error.field if isinstance(error, OptionError) else ()
+            raise SpecError(str(error), ("proposers", i, name, *field) if field else ("proposers", i)) from error
     if acquisition == "random":
         initial = proposers[0]
     return Models(

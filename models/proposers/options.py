@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from theoros.models.options import OptionError
 from theoros.oracles.resources import Seconds
 
 T = TypeVar("T")
@@ -23,14 +24,6 @@ _Positive = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 _Degree = Annotated[int, Field(ge=1, le=4, strict=True)]
 _Device = Annotated[str, Field(pattern=r"^(cpu|cuda(:\d+)?)$", strict=True)]
-
-
-class OptionError(ValueError):
-    """An option that a proposer does not have, or can't have so; `option` is its name, None where there are none."""
-
-    def __init__(self, message: str, option: str | None = None) -> None:
-        super().__init__(message)
-        self.option = option
 
 
 @dataclass(frozen=True)
@@ -108,16 +101,18 @@ def checked(proposer: str, options: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in options.items():
         if not known:
-            raise OptionError(f"The proposer {proposer!r} has no options. Leave {', '.join(map(repr, options))} out.")
+            raise OptionError(
+                f"The proposer {proposer!r} has no options. Leave {', '.join(map(repr, options))} out.", ()
+            )
         if name not in known:
             close = difflib.get_close_matches(str(name), known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(known)}."
-            raise OptionError(f"The proposer {proposer!r} has no option {name!r}. {hint}", str(name))
+            raise OptionError(f"The proposer {proposer!r} has no option {name!r}. {hint}", (str(name),))
         try:
             values[name] = _adapter(known[name].kind).validate_python(value)
         except ValidationError as error:
             what = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            raise OptionError(f"{what[:1].lower()}{what[1:]} (got {value!r}). Or leave it out.", name) from None
+            raise OptionError(f"{what[:1].lower()}{what[1:]} (got {value!r}). Or leave it out.", (name,)) from None
     return values
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from theoros.models import registry
-from theoros.models.proposers.options import OPTIONS, OptionError
+from theoros.models.options import OptionError
+from theoros.models.proposers.options import OPTIONS
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"
 
