@@ -51,8 +51,8 @@ class ScepticalUpperBound:
     of its labels, and spends its calls on finding out. This is the recipe of Tripp & Hernández-Lobato
     (arXiv:2406.07709), who give scores between zero and one a prior mean of 0 and a prior deviation of 1, in units of
     the labels' range (`DEVIATION`, `BELOW`), so that an objective's own unit does not matter. Prior mean, prior
-    variance and noise are fixed. Molecules are as alike as `FINGERPRINT` says; elsewhere, and beside constraints,
-    points are as alike as the fitted process believes. `w` is drawn anew for every pick, log-uniformly in [0.01, 1]:
+    variance and noise are fixed. Molecules are as alike as `FINGERPRINT` says; elsewhere points are as alike as the
+    fitted process believes. `w` is drawn anew for every pick, log-uniformly in [0.01, 1]:
     near 0.01 it takes what is like the best, near 1 what is like nothing. Pending points are hallucinated at their
     means; constraints are seen optimistically by the fitted process, as `theoros.models.acquisition.ucb` does.
 
@@ -105,16 +105,21 @@ def _widths(n: int, seed: int) -> Array:
 
 @dataclass(frozen=True)
 class _Sceptic:
-    """A belief whose objective has the sceptical prior; a `GaussianBelief` itself."""
+    """A belief whose objective has the sceptical prior; a `GaussianBelief` itself.
+
+    With features of its `own` it reads `FINGERPRINT`, and where constraints ask for the fitted processes of other
+    outputs, `beside` it what those read.
+    """
 
     belief: GaussianBelief
     objective: str
     sceptical: OutputModel
-    own: bool
+    own: bool = False
+    beside: bool = False
 
     @classmethod
     def of(cls, problem: Problem, belief: GaussianBelief, dataset: Dataset, *, own: bool = True) -> GaussianBelief:
-        """The sceptical process of the labels; over molecules with its `own` features, where all outputs can be.
+        """The sceptical process of the labels; over molecules with its `own` features.
 
         The search and the choice after it ask for the same one: it is made once.
         """
@@ -129,10 +134,11 @@ class _Sceptic:
     @classmethod
     def _made(cls, problem: Problem, belief: GaussianBelief, dataset: Dataset, *, own: bool) -> GaussianBelief:
         goal, fitted = problem.objective, belief.output(problem.objective.output)
-        if not own or problem.constraints or problem.space.kind != "molecule":
-            made = cls(belief, goal.output, sceptical(problem, fitted), False)
+        if not own or problem.space.kind != "molecule":
+            made = cls(belief, goal.output, sceptical(problem, fitted))
         else:
-            made = cls(belief, goal.output, _of_molecules(problem, fitted, dataset), True)
+            beside = any(constraint.output != goal.output for constraint in problem.constraints)
+            made = cls(belief, goal.output, _of_molecules(problem, fitted, dataset), True, beside)
         return cast(GaussianBelief, made)
 
     @property
@@ -147,11 +153,17 @@ class _Sceptic:
 
     def encode(self, candidates: Sequence[Candidate]) -> Tensor:
         """As the belief encodes them, or as the sceptic does."""
-        return FINGERPRINT.encode(candidates) if self.own else self.belief.encode(candidates)
+        if not self.own:
+            return self.belief.encode(candidates)
+        features = FINGERPRINT.encode(candidates)
+        return torch.cat([features, self.belief.encode(candidates)], dim=1) if self.beside else features
 
     def output(self, name: str) -> OutputModel:
         """The process of an output: the sceptical one of the objective."""
-        return self.sceptical if name == self.objective else self.belief.output(name)
+        if name == self.objective:
+            return self.sceptical
+        fitted = self.belief.output(name)
+        return replace(fitted, columns=slice(FINGERPRINT.dimension, None)) if self.beside else fitted
 
     def fidelity_indices(self, points: Sequence[Point]) -> list[int]:
         """As the belief counts them."""
@@ -213,7 +225,8 @@ def _of_molecules(problem: Problem, model: OutputModel, dataset: Dataset) -> Out
     X = FINGERPRINT.encode([dataset.points[row].candidate for row in rows])
     Y = torch.from_numpy(model.standardised(column[rows], -1)).unsqueeze(-1)
     noise = torch.full((len(rows),), model.noise, dtype=torch.float64)
-    return _sceptical(problem, replace(model, structure=structure), _Evidence(kernel, X, Y, noise))
+    own = replace(model, structure=structure, columns=slice(FINGERPRINT.dimension))
+    return _sceptical(problem, own, _Evidence(kernel, X, Y, noise))
 
 
 class _Correlation(torch.nn.Module):

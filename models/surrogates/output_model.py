@@ -28,7 +28,8 @@ class OutputModel:
     `offset` and `scale` hold one number for each fidelity; `noise` is the standardised variance of a label. An output
     with a `warp` is believed in its units, and ``value = offset[f] + scale[f] * warp.inverse(f(x))``; only objectives
     have one. Where labels do not scatter alike everywhere, `scatter` says how, and `noise` is what is usual. What lies
-    beyond the `fences`, where there are some, counts as lying on them.
+    beyond the `fences`, where there are some, counts as lying on them. Where features of several encodings lie side by
+    side, `columns` are those that this process reads.
     """
 
     structure: Structure
@@ -42,11 +43,14 @@ class OutputModel:
     places: Places | None = None
     scatter: Scatter | None = None
     fences: Fences | None = None
+    columns: slice | None = None
 
     def inputs(self, features: Tensor, fidelity: int | Sequence[int]) -> Tensor:
         """Features ``n x d`` as the process sees them: categories in their `places`, and with the fidelity's column
         where it has one; differentiable in the features.
         """
+        if self.columns is not None:
+            features = features[:, self.columns]
         if self.places is not None:
             features = self.places.expand(features)
         if self.structure.tasks == 1:
@@ -57,7 +61,8 @@ class OutputModel:
     @property
     def written_out(self) -> Moments | None:
         """The moments over the features themselves as arrays with their gradient, where that is possible."""
-        return self.posterior.written_out if self.places is None and self.structure.tasks == 1 else None
+        plain = self.places is None and self.columns is None and self.structure.tasks == 1
+        return self.posterior.written_out if plain else None
 
     def label_variance(self, inputs: Tensor, fidelity: int | Sequence[int]) -> Array:
         """Standardised variances (b) of labels' noise at the process's inputs ``b x d``."""

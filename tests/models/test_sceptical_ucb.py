@@ -115,6 +115,23 @@ def test_a_constraint_that_is_surely_broken_decides(square, make_problem, label)
     assert scores[1] > scores[0]
 
 
+def test_over_molecules_a_constraint_decides_and_the_sceptic_keeps_his_own_features(
+    make_problem, molecules, smiles_candidates, label
+):
+    few = OutcomeConstraint("z", "<=", 3.5)
+    free, bound = make_problem(molecules), make_problem(molecules, outputs=("y", "z"), constraints=(few,))
+    dataset = label(bound, smiles_candidates[:16], carbons, carbons)
+    model = TanimotoGaussianProcess().fit(bound, dataset, seed=0)
+    beside, alone = (moments(problem, dataset, model, smiles_candidates) for problem in (bound, free))
+    assert beside[0] == pytest.approx(alone[0], abs=1e-9)
+    assert beside[1] == pytest.approx(alone[1], abs=1e-9)
+    scores = ScepticalUpperBound().scorer(bound, model, dataset, [], seed=0)(smiles_candidates[:16])
+    kept = dataset.values[:, 1] <= few.bound
+    assert kept[np.argmax(scores)]
+    assert not kept[np.argmax(dataset.values[:, 0])]  # without the constraint it would have been another
+    assert check_acquisition(ScepticalUpperBound(), bound, model, dataset, smiles_candidates[16:]) == []
+
+
 def test_a_constraint_may_be_on_the_objective_itself(square, make_problem, label):
     problem = make_problem(square, constraints=(OutcomeConstraint("y", "<=", 0.5),))
     dataset = label(problem, square.sample(20, np.random.default_rng(0)), lambda d: d["x"])
