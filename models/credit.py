@@ -67,15 +67,16 @@ def shares(
 def earnings(problem: Problem, dataset: Dataset) -> dict[int, float]:
     """What each label at the target earned (0 to 1), by its row, in the order of decisions.
 
-    A label at the target earns the chance that it is better than all of `DRAWN` labels from before it, with what is
-    infeasible below what is feasible: by ranks, as units and outliers say nothing of a chooser's worth (Fialho et al.,
-    GECCO 2010, doi:10.1145/1830483.1830619). One that breaks a constraint earns nothing; a candidate that failed is not
-    judged. Where no value is better than another, or many make a front, none is; nor is any before the last `JUDGED`.
+    A label at the target earns the chance that it is better than all of `DRAWN` labels from before it, or in search of
+    a front that none of them is as good in every objective, with what is infeasible below what is feasible: by ranks,
+    as units and outliers say nothing of a chooser's worth (Fialho et al., GECCO 2010, doi:10.1145/1830483.1830619). One
+    that breaks a constraint earns nothing; a candidate that failed is not judged. Where a campaign learns, no value is
+    better than another and none is judged; nor is any before the last `JUDGED`.
     """
-    if problem.goal != "optimize" or problem.aim == "pareto":
+    if problem.goal != "optimize":
         return {}
     rows, utilities, feasible = labelled_utilities(problem, dataset)
-    worth = np.where(feasible, utilities[:, 0], -np.inf)
+    worth = np.where(feasible[:, None], utilities, -np.inf)
     first = max(0, len(rows) - JUDGED)
     return {int(row): _chance(worth, i) for i, row in enumerate(rows[first:], first)}
 
@@ -132,9 +133,10 @@ def told(shares: Mapping[str, float]) -> str:
 
 
 def _chance(worth: Array, i: int) -> float:
-    if i == 0 or not np.isfinite(worth[i]):
+    if i == 0 or not np.isfinite(worth[i]).all():
         return 0.0
-    return float((worth[:i] < worth[i]).mean() ** DRAWN)
+    as_good = (worth[:i] >= worth[i]).all(1)
+    return float((~as_good).mean() ** DRAWN)
 
 
 def _earned(problem: Problem, dataset: Dataset, kind: Kind, arms: Sequence[str]) -> Array:

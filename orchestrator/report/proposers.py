@@ -139,7 +139,8 @@ def earnings_told(found: list[Contribution]) -> str:
     if n:
         sentences.append(
             "A label earns the chance, by its rank, that it is better than all of five labels drawn from those before "
-            f"it (0 to 1; {n} labels are judged, the last {JUDGED} at most)."
+            "it, or of a front that none of them is as good in every objective "
+            f"(0 to 1; {n} labels are judged, the last {JUDGED} at most)."
         )
     if any(one.promise is not None for one in found):
         sentences.append(

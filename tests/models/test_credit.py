@@ -15,6 +15,7 @@ from theoros.models import decide, registry
 from theoros.models.acquisition.portfolio import GAUSSIAN, MOMENTS, Portfolio
 from theoros.models.credit import DRAWN, FLOOR, JUDGED, earnings, merged, promises, shares
 from theoros.models.data import Bred, Dataset, Descent, Offer, Origin, OutcomeConstraint, Point
+from theoros.models.objective import Objective
 from theoros.models.surrogates.gaussian_process import GaussianProcess
 from theoros.models.surrogates.random_forest import RandomForest
 from theoros.oracles.spaces import Parameters, Real
@@ -52,7 +53,15 @@ def test_what_breaks_a_constraint_earns_nothing_and_is_worth_less_than_what_keep
     assert earnings(make_problem(LINE, constraints=(bound,)), history([2.0, 0.0, 3.0])) == {0: 0.0, 1: 1.0, 2: 0.0}
 
 
-def test_a_failed_candidate_and_a_front_are_not_judged(make_problem):
+def test_of_a_front_a_label_earns_the_chance_that_none_of_five_before_it_is_as_good_in_everything(make_problem):
+    front = make_problem(LINE, outputs=("y", "z"), objectives=(Objective("y", "maximize"), Objective("z", "minimize")))
+    values = np.array([[0.0, 0.0], [1.0, 1.0], [0.5, 2.0], [0.0, 0.0], [2.0, -1.0], [2.0, np.nan]])
+    data = replace(history(np.zeros(len(values))), outputs=("y", "z"), values=values)
+    # The third is worse than the second and beside the first, the fourth equals the first, the fifth is best of all.
+    assert earnings(front, data) == {0: 0.0, 1: 1.0, 2: 0.5**DRAWN, 3: (2 / 3) ** DRAWN, 4: 1.0}
+
+
+def test_a_failed_candidate_is_not_judged_and_nothing_is_where_a_campaign_learns(make_problem):
     assert set(earnings(make_problem(LINE), history([0.0, np.nan, 1.0]))) == {0, 2}
     assert earnings(make_problem(LINE, goal="learn"), history([0.0, 1.0])) == {}
 
