@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
@@ -12,13 +12,15 @@ import numpy as np
 
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Point, Prediction, Problem, Structure
-from theoros.models.options import check_names, whole, yes_or_no
+from theoros.models.options import OptionError, check_names, whole, yes_or_no
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
+from theoros.models.twins.foam_laws import rehearse, violated
 from theoros.models.twins.foam_rollout import windows_rolled_out
 from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
 from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
-from theoros.models.twins.options import LEAST_MEMBERS, LEAST_STEPS
+from theoros.models.twins.options import LEAST_MEMBERS, LEAST_STEPS, residuals_of
+from theoros.models.twins.physics import Residual
 from theoros.models.twins.unseen_behaviour import RolledOut
 from theoros.models.twins.unseen_foam import window_rolled_out
 from theoros.oracles.candidate import Candidate
@@ -32,7 +34,7 @@ FILMS = "films"
 #: What a candidate says of its window, or else the oracle's options.
 START = ("bubbles", "disorder", "age", "seed")
 #: The options that a campaign file may give.
-NAMES = ("members", "steps", "physics")
+NAMES = ("members", "steps", "physics", "residuals")
 #: So many windows that were read from the artifact store are kept in memory: some MB each.
 MOST_KEPT = 256
 #: So many foams are rolled out at once.
@@ -57,6 +59,7 @@ class FittedFoamTwin:
     frames: int
     interval: float
     seed: int
+    laws: tuple[Residual, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     fell_back: bool = False
     message: str = ""
@@ -93,20 +96,22 @@ class FittedFoamTwin:
         return None
 
     def violations(self, candidates: Sequence[Candidate], *, seed: int) -> dict[str, Array]:
-        """How far one roll-out of each member is from what holds of any foam, for each law ``members x n``.
+        """How far one roll-out of each member is from what holds of any foam, and from the user's own laws, for each
+        law ``members x n``.
 
-        The acquisition ``violation`` asks for it; see `theoros.models.twins.foam_scores.violations`.
+        The acquisition ``violation`` asks for it; see `theoros.models.twins.foam_scores.violations` and `foam_laws`.
         """
         told = [
-            [violations(window) for window in self.rollouts(candidates, member, seed=seed)]
+            [self._broken(window) for window in self.rollouts(candidates, member, seed=seed)]
             for member in range(self.members)
         ]
-        return {law: np.array([[row[law] for row in own] for own in told]) for law in LAWS}
+        names = (*LAWS, *(law.name for law in self.laws))
+        return {law: np.array([[row[law] for row in own] for own in told]) for law in names}
 
     def roll_out(self, point: Point, *, seed: int) -> RolledOut:
         """What the first member makes of a window, as `theoros.models.twins.unseen_behaviour.RollsOut` has it."""
         (window,) = self.rollouts([point.candidate], 0, seed=seed)
-        return window_rolled_out(window)
+        return window_rolled_out(window, self._broken(window))
 
     def rollouts(self, candidates: Sequence[Candidate], member: int, *, seed: int) -> list[Rollout]:
         """The windows of `candidates`, which may repeat, as one member sees them; `BATCH` at a time."""
@@ -128,6 +133,9 @@ class FittedFoamTwin:
             "loss": {name: float(np.mean([own[name] for own in self.terms])) for name in names},
         }
 
+    def _broken(self, window: Rollout) -> dict[str, float]:
+        return violations(window) | violated(self.laws, window)
+
     def _drawn(self, candidates: Sequence[Candidate], n: int, seed: int) -> Array:
         """Summaries of roll-outs, ``members x n x p x outputs``; what was rolled out before is remembered."""
         asked = {(candidate.hash, draw): candidate for candidate in candidates for draw in range(n)}
@@ -145,14 +153,16 @@ class FittedFoamTwin:
 class FoamTwin:
     """A committee of generators of next frames, trained on the windows that were simulated.
 
-    `steps` of training where a member starts from nothing, `more` where it goes on from the model before. Labels of
-    cheaper fidelities carry no films and are not learned from.
+    `steps` of training where a member starts from nothing, `more` where it goes on from the model before. `laws` are
+    further ones of single bubbles (`theoros.models.twins.foam_laws`). Labels of cheaper fidelities carry no films and
+    are not learned from.
     """
 
     members: int = 3
     steps: int = 100
     more: int = 30
     weights: Weights = field(default_factory=Weights)
+    laws: tuple[Residual, ...] = ()
 
     name: ClassVar[str] = "foam_twin"
     provides: ClassVar[frozenset[str]] = frozenset({"mean", "variance", "generative"})
@@ -165,7 +175,8 @@ class FoamTwin:
         """The twin that a campaign file asks for; raises OptionError.
 
         ``members`` is a number of two or more, ``steps`` the most steps of training, and with ``physics: false`` the
-        laws are left out of the loss. Gas is conserved all the same, by how frames are made.
+        laws are left out of the loss. Gas is conserved all the same, by how frames are made. ``residuals`` is a list of
+        ``module:name`` of further laws.
         """
         check_names("foam twin", options, NAMES)
         plain = cls()
@@ -176,7 +187,18 @@ class FoamTwin:
             steps=steps,
             more=min(plain.more, steps),
             weights=plain.weights if physics else plain.weights.without_physics(),
+            laws=residuals_of(options.get("residuals", ())),
         )
+
+    def check(self, problem: Problem) -> None:
+        """Raise OptionError, at no cost, for `laws` that could not be taught."""
+        del problem
+        own = {term.name for term in fields(Weights)}
+        for i, law in enumerate(self.laws):
+            if law.name in own:
+                told = f"The foam twin has a term {law.name!r} of its own. Give the law another name, or leave it out."
+                raise OptionError(told, ("residuals", i))
+        rehearse(self.laws)
 
     def fit(
         self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
@@ -209,7 +231,7 @@ class FoamTwin:
             raise ValueError("no label has films")
         start = last.generators[member] if last is not None and member < last.members and not last.fell_back else None
         schedule = Schedule(steps=self.steps if start is None else self.more)
-        return train_generator(windows, seed=seed, weights=self.weights, schedule=schedule, start=start)
+        return train_generator(windows, seed=seed, weights=self.weights, schedule=schedule, start=start, laws=self.laws)
 
     def _fitted(
         self,
@@ -231,6 +253,7 @@ class FoamTwin:
             frames=frames,
             interval=interval,
             seed=derived_seed(seed, "predict"),
+            laws=self.laws,
             constants=problem.constants,
             fell_back=bool(message),
             message=message,

@@ -191,7 +191,7 @@ def _by_diffusion(rollouts: Sequence[Rollout]) -> tuple[Array, Array]:
     sides, rates = [], []
     for one in rollouts:
         for before, after, events in zip(one.frames, one.frames[1:], one.events, strict=False):
-            shaken = {name for event in events for name in _touched(event, before)}
+            shaken = {name for event in events for name in touched(event, before)}
             later = dict(zip(after.ids.tolist(), zip(after.areas, after.sides, strict=True), strict=True))
             for name, area, n in zip(before.ids.tolist(), before.areas, before.sides, strict=True):
                 if name in later and later[name][1] == n and name not in shaken:
@@ -209,8 +209,8 @@ def _flips(rollout: Rollout, frames: int) -> list[tuple[int, tuple[int, int], tu
     ]
 
 
-def _touched(event: Event, before: Foam) -> set[int]:
-    """The names of the bubbles that an event changes."""
+def touched(event: Event, before: Foam) -> set[int]:
+    """The names of the bubbles that an event changes, by the foam before it."""
     if isinstance(event, T1):
         return {*event.parted, *event.met}
     row = np.flatnonzero(before.ids == event.bubble)

@@ -19,6 +19,8 @@ from theoros.models.data import Array
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_critic import Critic, critic_loss, generator_loss
 from theoros.models.twins.foam_frames import Generator, Made, Round, next_frames
+from theoros.models.twins.foam_laws import seen_by_laws
+from theoros.models.twins.physics import Penalties, Residual, Situation
 from theoros.oracles.physics.foam import Foam
 from theoros.oracles.physics.foam.coarsening import K0
 from theoros.oracles.physics.foam.start import FEWEST_BUBBLES
@@ -78,6 +80,24 @@ class _Rolling:
     age: int = 0
 
 
+class _FrameLaws:
+    """Further laws, held against frame after frame; alive while a generator is trained."""
+
+    def __init__(self, laws: Sequence[Residual], generator: Generator) -> None:
+        self.penalties = Penalties(laws, generator, lambda _: self.situation)
+        self.situation = Situation({}, {})
+
+    def added(self, total: Tensor, made: Made, before: Sequence[Foam]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss with that of the laws, and their terms by name."""
+        if not self.penalties.laws:
+            return total, {}
+        self.situation = seen_by_laws(made, before)
+        if not len(self.situation.conditions["sides"]):  # events have touched every bubble
+            return total, {}
+        total = self.penalties.added(total[None])[0]
+        return total, {name: term[0] for name, term in self.penalties.terms.items()}
+
+
 @dataclass(frozen=True)
 class Trained:
     """A generator, and the mean of each term of its loss over the last quarter of the steps."""
@@ -94,8 +114,9 @@ def train_generator(
     weights: Weights = Weights(),
     schedule: Schedule = Schedule(),
     start: Generator | None = None,
+    laws: Sequence[Residual] = (),
 ) -> Trained:
-    """Train a generator, from the weights of `start` where there is one."""
+    """Train a generator, from the weights of `start` where there is one, with further `laws` (`foam_laws`)."""
     with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights from its global generator
         torch.manual_seed(derived_seed(seed, "weights"))
         generator, critic = Generator(), Critic() if weights.adversarial else None
@@ -107,6 +128,7 @@ def train_generator(
     judge = torch.optim.Adam(critic.parameters(), schedule.rate, betas=(0.5, 0.9)) if critic is not None else None
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, schedule.steps, 0.05 * schedule.rate)
     rolling = [_fresh(windows, draws) for _ in range(schedule.batch)]
+    frame_laws = _FrameLaws(laws, generator)
     seen: list[dict[str, float]] = []
     for _ in range(schedule.steps):
         made = next_frames(
@@ -119,7 +141,8 @@ def train_generator(
         )
         steps = [(one.window.frames[one.place], one.window.frames[one.place + 1]) for one in rolling]
         exact = [after for _, after in steps]
-        terms = loss_terms(made, [one.foam for one in rolling], steps, weights)
+        before = [one.foam for one in rolling]
+        terms = loss_terms(made, before, steps, weights)
         if critic is not None and judge is not None:
             judge.zero_grad()
             judged = critic_loss(critic, exact, made)
@@ -128,11 +151,12 @@ def train_generator(
             terms["adversarial"] = generator_loss(critic, made)
         optimizer.zero_grad()
         total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+        total, own = frame_laws.added(total, made, before)
         total.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
         optimizer.step()
         decay.step()
-        seen.append({name: float(term.detach()) for name, term in terms.items()})
+        seen.append({name: float(term.detach()) for name, term in (terms | own).items()})
         rolling = [
             _rolled(one, foam, windows, draws, schedule.horizon) for one, foam in zip(rolling, made.foams, strict=True)
         ]

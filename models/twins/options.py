@@ -29,7 +29,7 @@ def configured(options: Mapping[str, Any]) -> dict[str, Any]:
     training = replace(training, steps=(min(training.steps[0], most), most))
     return {
         "training": training,
-        "residuals": _residuals(options.get("residuals", ())),
+        "residuals": residuals_of(options.get("residuals", ())),
         "reads": _arrays(options.get("arrays", ())),
     }
 
@@ -41,7 +41,8 @@ def _arrays(names: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _residuals(paths: Any) -> tuple[Residual, ...]:
+def residuals_of(paths: Any) -> tuple[Residual, ...]:
+    """The laws that a list of ``module:name`` names; raises OptionError."""
     if not isinstance(paths, Sequence) or isinstance(paths, str):
         raise OptionError(f"A twin's residuals are a list of 'module:name', not {paths!r}.", ("residuals",))
     found: dict[str, Residual] = {}

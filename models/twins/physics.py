@@ -119,7 +119,8 @@ Situations = Callable[[Literal["few", "all"]], Situation]
 
 @dataclass
 class Penalties:
-    """Adds the `laws` of a module to its loss; keeps the balanced weights of each, one for every member.
+    """Adds the `laws` of a module to its loss; keeps the balanced weights of each, and its latest `terms` before they
+    are weighed, one for every member (M), which are the first axis of all parameters if there are several.
 
     Mutable, and alive only while the module is trained.
     """
@@ -128,6 +129,7 @@ class Penalties:
     module: nn.Module
     situations: Situations
     weights: dict[str, Tensor] = field(default_factory=dict)
+    terms: dict[str, Tensor] = field(default_factory=dict)
     calls: int = 0
 
     def added(self, loss: Tensor) -> Tensor:
@@ -137,7 +139,7 @@ class Penalties:
         situation, total = self.situations("few"), loss
         anew = self.calls % EVERY == 0
         for law in self.laws:
-            term = law.violation(situation).square().mean(1)
+            term = self.terms[law.name] = law.violation(situation).square().mean(1)
             if law.balanced and anew:
                 self._balance(law.name, loss, term)
             total = total + law.weight * self.weights.get(law.name, 1.0) * term
@@ -165,5 +167,5 @@ class Penalties:
         """The length of each member's gradient (M)."""
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         slopes = torch.autograd.grad(values.sum(), parameters, retain_graph=True, allow_unused=True)
-        squares = [slope.square().flatten(1).sum(1) for slope in slopes if slope is not None]
+        squares = [slope.square().reshape(len(values), -1).sum(1) for slope in slopes if slope is not None]
         return torch.stack(squares).sum(0).sqrt().detach()

@@ -260,7 +260,8 @@ def test_without_physics_the_laws_are_no_terms_of_its_loss_and_are_told_all_the_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"residuals": []}, "A foam twin has no option 'residuals'. It has members, steps, physics."),
+        ({"arrays": []}, "A foam twin has no option 'arrays'. It has members, steps, physics, residuals."),
+        ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
         ({"members": 1}, "A foam twin's members is a whole number from 2 on, not 1."),
         ({"steps": 19}, "A foam twin's steps is a whole number from 20 on, not 19."),
         ({"physics": "no"}, "A foam twin's physics is true or false, not 'no'."),
