@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 
 class OptionError(ValueError):
@@ -15,26 +19,30 @@ class OptionError(ValueError):
         self.field = tuple(field)
 
 
-def check_names(what: str, options: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise OptionError for an option that `what` (a twin) does not have."""
-    if unknown := sorted(set(options) - set(known)):
-        raise OptionError(f"A {what} has no option {unknown[0]!r}. It has {', '.join(known)}.", unknown[:1])
+def checked(what: str, kinds: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that the `options` of `what` (``The twin``) mean, by pydantic's types, its `kinds`.
+
+    Raises OptionError for the first that there is not, or that is none of its kind.
+    """
+    values: dict[str, Any] = {}
+    for name, value in options.items():
+        if not kinds:
+            raise OptionError(f"{what} has no options. Leave {', '.join(map(repr, options))} out.", ())
+        if name not in kinds:
+            close = difflib.get_close_matches(str(name), kinds, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(kinds)}."
+            raise OptionError(f"{what} has no option {name!r}. {hint}", (str(name),))
+        try:
+            values[name] = _adapter(kinds[name]).validate_python(value)
+        except ValidationError as error:
+            told = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise OptionError(f"{told[:1].lower()}{told[1:]} (got {value!r}). Or leave it out.", (name,)) from None
+    return values
 
 
-def whole(what: str, options: Mapping[str, Any], name: str, least: int, default: int) -> int:
-    """The whole number that the option `name` gives, or its `default`; raises OptionError."""
-    value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(f"A {what}'s {name} is a whole number from {least} on, not {value!r}.", (name,))
-    return value
-
-
-def yes_or_no(what: str, options: Mapping[str, Any], name: str, default: bool) -> bool:
-    """Whether the option `name` says true, or its `default`; raises OptionError."""
-    value = options.get(name, default)
-    if not isinstance(value, bool):
-        raise OptionError(f"A {what}'s {name} is true or false, not {value!r}.", (name,))
-    return value
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def load(path: str) -> Any:

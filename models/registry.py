@@ -338,9 +338,9 @@ def check_proposer_options(name: str, options: Mapping[str, Any]) -> None:
     if ":" in name:
         proposer(name, options)
         return
-    from theoros.models.proposers.options import checked
+    from theoros.models.proposers.options import values_of
 
-    checked(name, options)
+    values_of(name, options)
 
 
 def _check_installed(what: str, name: str, needs: tuple[str, str] | None) -> None:

@@ -5,15 +5,13 @@ Checked without torch, which building most of these proposers loads.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from theoros.models.options import OptionError
+from theoros.models.options import checked
 from theoros.oracles.resources import Seconds
 
 T = TypeVar("T")
@@ -95,30 +93,15 @@ OPTIONS: Mapping[str, Mapping[str, Option]] = {
 }
 
 
-def checked(proposer: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(proposer: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """The values that `options` mean; raises OptionError for what the built-in `proposer` does not have, or not so."""
-    known = OPTIONS.get(proposer, {})
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        if not known:
-            raise OptionError(
-                f"The proposer {proposer!r} has no options. Leave {', '.join(map(repr, options))} out.", ()
-            )
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(known)}."
-            raise OptionError(f"The proposer {proposer!r} has no option {name!r}. {hint}", (str(name),))
-        try:
-            values[name] = _adapter(known[name].kind).validate_python(value)
-        except ValidationError as error:
-            what = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            raise OptionError(f"{what[:1].lower()}{what[1:]} (got {value!r}). Or leave it out.", (name,)) from None
-    return values
+    kinds = {name: option.kind for name, option in OPTIONS.get(proposer, {}).items()}
+    return checked(f"The proposer {proposer!r}", kinds, options)
 
 
 def configured(proposer: T, name: str, options: Mapping[str, Any]) -> T:
     """`proposer`, which is registered as `name`, with the fields that `options` mean; raises OptionError."""
-    for option, value in checked(name, options).items():
+    for option, value in values_of(name, options).items():
         proposer = _replaced(proposer, OPTIONS[name][option].field, value)
     return proposer
 
@@ -126,8 +109,3 @@ def configured(proposer: T, name: str, options: Mapping[str, Any]) -> T:
 def _replaced(whole: Any, field: str, value: Any) -> Any:
     first, _, rest = field.partition(".")
     return replace(whole, **{first: _replaced(getattr(whole, first), rest, value) if rest else value})
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

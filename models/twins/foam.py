@@ -6,20 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import Field
 
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Point, Prediction, Problem, Structure
-from theoros.models.options import OptionError, check_names, whole, yes_or_no
+from theoros.models.options import OptionError, checked
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_laws import rehearse, violated
 from theoros.models.twins.foam_rollout import windows_rolled_out
 from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
 from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
-from theoros.models.twins.options import LEAST_MEMBERS, LEAST_STEPS, residuals_of
+from theoros.models.twins.options import Members, Steps, residuals_of
 from theoros.models.twins.physics import Residual
 from theoros.models.twins.unseen_behaviour import RolledOut
 from theoros.models.twins.unseen_foam import window_rolled_out
@@ -33,8 +34,8 @@ from theoros.oracles.spaces.parameters import Parameters
 FILMS = "films"
 #: What a candidate says of its window, or else the oracle's options.
 START = ("bubbles", "disorder", "age", "seed")
-#: The options that a campaign file may give.
-NAMES = ("members", "steps", "physics", "residuals")
+#: The options that a campaign file may give, and what they may be.
+KINDS = {"members": Members, "steps": Steps, "physics": Annotated[bool, Field(strict=True)], "residuals": Any}
 #: So many windows that were read from the artifact store are kept in memory: some MB each.
 MOST_KEPT = 256
 #: So many foams are rolled out at once.
@@ -178,16 +179,14 @@ class FoamTwin:
         laws are left out of the loss. Gas is conserved all the same, by how frames are made. ``residuals`` is a list of
         ``module:name`` of further laws.
         """
-        check_names("foam twin", options, NAMES)
-        plain = cls()
-        steps = whole("foam twin", options, "steps", LEAST_STEPS, plain.steps)
-        physics = yes_or_no("foam twin", options, "physics", True)
+        plain, values = cls(), checked("The foam twin", KINDS, options)
+        steps = values.get("steps", plain.steps)
         return cls(
-            members=whole("foam twin", options, "members", LEAST_MEMBERS, plain.members),
+            members=values.get("members", plain.members),
             steps=steps,
             more=min(plain.more, steps),
-            weights=plain.weights if physics else plain.weights.without_physics(),
-            laws=residuals_of(options.get("residuals", ())),
+            weights=plain.weights if values.get("physics", True) else plain.weights.without_physics(),
+            laws=residuals_of(values.get("residuals", ())),
         )
 
     def check(self, problem: Problem) -> None:

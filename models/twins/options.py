@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from theoros.models.options import OptionError, check_names, load, whole
+from pydantic import Field
+
+from theoros.models.options import OptionError, checked, load
 from theoros.models.twins.physics import Residual
 from theoros.models.twins.training import Training
 
-#: The options, as the file has them.
-NAMES = ("members", "steps", "residuals", "arrays")
 #: Fewer members show no spread, and fewer steps no learning.
-LEAST_MEMBERS, LEAST_STEPS = 2, 20
+Members = Annotated[int, Field(ge=2, strict=True)]
+Steps = Annotated[int, Field(ge=20, strict=True)]
+#: The options of twins of numbers, and what they may be; laws and arrays are looked at more closely than by their type.
+KINDS = {"members": Members, "steps": Steps, "residuals": Any, "arrays": Any}
 
 
 def configured(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,15 +25,13 @@ def configured(options: Mapping[str, Any]) -> dict[str, Any]:
     ``members`` is a number of two or more, ``steps`` the most steps of training, ``residuals`` a list of
     ``module:name`` of `Residual` objects, and ``arrays`` a list of the array outputs that are learned too.
     """
-    check_names("twin", options, NAMES)
-    training = Training()
-    training = replace(training, members=whole("twin", options, "members", LEAST_MEMBERS, training.members))
-    most = whole("twin", options, "steps", LEAST_STEPS, training.steps[1])
-    training = replace(training, steps=(min(training.steps[0], most), most))
+    values, plain = checked("The twin", KINDS, options), Training()
+    most = values.get("steps", plain.steps[1])
+    members = values.get("members", plain.members)
     return {
-        "training": training,
-        "residuals": residuals_of(options.get("residuals", ())),
-        "reads": _arrays(options.get("arrays", ())),
+        "training": replace(plain, members=members, steps=(min(plain.steps[0], most), most)),
+        "residuals": residuals_of(values.get("residuals", ())),
+        "reads": _arrays(values.get("arrays", ())),
     }
 
 

@@ -56,7 +56,7 @@ def test_the_file_may_leave_physics_out_of_its_loss(content):
     with pytest.raises(SpecError) as caught:
         resolve(spec_from_dict(content), FOLDER, file="campaign.yaml")
     assert str(caught.value) == (
-        "campaign.yaml: surrogate.foam_twin.physics: A foam twin's physics is true or false, not 'off'."
+        "campaign.yaml: surrogate.foam_twin.physics: input should be a valid boolean (got 'off'). Or leave it out."
     )
 
 

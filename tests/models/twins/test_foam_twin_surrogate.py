@@ -260,11 +260,11 @@ def test_without_physics_the_laws_are_no_terms_of_its_loss_and_are_told_all_the_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"arrays": []}, "A foam twin has no option 'arrays'. It has members, steps, physics, residuals."),
+        ({"arrays": []}, "The foam twin has no option 'arrays'. It has members, steps, physics, residuals."),
         ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
-        ({"members": 1}, "A foam twin's members is a whole number from 2 on, not 1."),
-        ({"steps": 19}, "A foam twin's steps is a whole number from 20 on, not 19."),
-        ({"physics": "no"}, "A foam twin's physics is true or false, not 'no'."),
+        ({"members": 1}, "input should be greater than or equal to 2 (got 1). Or leave it out."),
+        ({"steps": 19}, "input should be greater than or equal to 20 (got 19). Or leave it out."),
+        ({"physics": "no"}, "input should be a valid boolean (got 'no'). Or leave it out."),
     ],
 )
 def test_an_option_that_means_nothing_is_refused(options, message):

@@ -30,9 +30,9 @@ def test_without_options_it_is_the_same_as_ever():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": 3}, "A twin has no option 'layers'. It has members, steps, residuals, arrays."),
-        ({"members": 1}, "A twin's members is a whole number from 2 on, not 1."),
-        ({"steps": True}, "A twin's steps is a whole number from 20 on, not True."),
+        ({"layers": 3}, "The twin has no option 'layers'. It has members, steps, residuals, arrays."),
+        ({"members": 1}, "input should be greater than or equal to 2 (got 1). Or leave it out."),
+        ({"steps": True}, "input should be a valid integer (got True). Or leave it out."),
         ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
         ({"arrays": "spectrum"}, "A twin's arrays are a list of outputs, each named once, not 'spectrum'."),
         ({"arrays": ["x", "x"]}, "A twin's arrays are a list of outputs, each named once, not ['x', 'x']."),
