@@ -29,7 +29,7 @@ from theoros.orchestrator.agents.beliefs import (
 )
 from theoros.orchestrator.agents.learner import score, version_record
 from theoros.orchestrator.budget import affordable, open_fidelities
-from theoros.orchestrator.gates import card_of
+from theoros.orchestrator.gates import UNFIT, card_of, unfit_card, unfit_of
 from theoros.orchestrator.owner import is_dead_here
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -150,8 +150,11 @@ def _decide(plan: Plan, store: Store, owner: str) -> list[DecisionRecord]:
         n=1 if belief else plan.initial,
         seed=proposal_seed,
     )
-    if plan.gates is not None and (counts := plan.gates.take_counts()):
-        store.add_card(plan.spec.campaign, card_of(counts))
+    if plan.gates is not None:
+        if counts := plan.gates.take_counts():
+            store.add_card(plan.spec.campaign, card_of(counts))
+        if unfit := plan.gates.take_unfit():
+            store.add_card(plan.spec.campaign, unfit_card(sequence, unfit))
     if not proposals:
         raise NothingToAsk(f"The proposers find nothing more: {plan.exhausted}.")
     first = sequence <= plan.initial_decisions
@@ -179,7 +182,9 @@ def _learn(
     if len(labels) < 2:
         return None, None
     seed = derive(plan.spec.seed, "fit", len(labels))
-    dataset, sequences = history(labels, evaluations, plan.problem)
+    # What was turned away for this very decision, before a process died, is not known yet: so it repeats exactly.
+    unfit = [one for one in unfit_of(store.cards(name, UNFIT)) if one.decision <= len(evaluations)]
+    dataset, sequences = history(labels, evaluations, plan.problem, unfit)
     versions = store.model_versions(name)
     earlier = versions[-1].hyperparameters if versions else {}
     contest = Contest.recorded(plan.rivals, earlier.get(modelling.CONTEST))

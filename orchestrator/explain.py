@@ -22,6 +22,7 @@ from theoros.oracles.spaces.base import Space
 from theoros.oracles.spaces.errors import SpaceError
 from theoros.orchestrator.agents.beliefs import history
 from theoros.orchestrator.earlier import informed, stored_lessons
+from theoros.orchestrator.gates import UNFIT, unfit_of
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.seeds import derive
@@ -63,7 +64,8 @@ def refitted(store: Store, name: str) -> Refitted:
         raise SpecError(f"campaign {name!r} has {len(labels)} labels, and a model needs two. Run it first.", ("NAME",))
     from theoros.models.registry import surrogate
 
-    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem)
+    unfit = unfit_of(store.cards(name, UNFIT))
+    data, _ = history(labels, store.evaluations(name, ["abandoned"]), plan.problem, unfit)
     problem, seed = problem_of(plan.problem, data), derive(plan.spec.seed, "fit", len(labels))
     versions = store.model_versions(name)
     chosen = versions[-1].surrogate if plan.models.rivals and versions else plan.surrogate

@@ -29,6 +29,8 @@ from theoros.db.records import (
     ModelVersionRecord,
 )
 from theoros.models.twins.unseen import DRAWN
+from theoros.oracles.candidate import Candidate
+from theoros.orchestrator.gates import UNFIT, Unfit, unfit_card, unfit_of
 from theoros.orchestrator.ledger import Ledger
 
 P = ParamSpec("P")
@@ -124,7 +126,8 @@ class Gateway:
         evaluations = await self._call(self.store.evaluations, self.campaign)
         progress = await self._call(self.store.progress, self.campaign, self._costs)
         claims = await self._call(self.store.claims_of, self.campaign)
-        self.ledger = Ledger(evaluations, progress.cost, self._costs, self._target)
+        unfit = unfit_of(await self._call(self.store.cards, self.campaign, UNFIT))
+        self.ledger = Ledger(evaluations, progress.cost, self._costs, self._target, unfit)
         self._outside = {claim.evaluation_id for claim in claims if claim.token not in self._attempts}
         self._unread = [key for key in self.ledger.take_unread() if key not in self._read]
 
@@ -311,6 +314,11 @@ class Gateway:
     async def keep_card(self, card: CardRecord) -> int:
         """Append a card; see `Store.add_card`."""
         return await self._call(self.store.add_card, self.campaign, card)
+
+    async def keep_unfit(self, decision: int, candidates: Sequence[Candidate]) -> None:
+        """Append what slow gates turned away when a decision was made."""
+        await self.keep_card(unfit_card(decision, candidates))
+        self.ledger.unfit += [Unfit(decision, candidate) for candidate in candidates]
 
     async def event(self, kind: str, message: str) -> None:
         """Append an event."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from theoros.db.records import Claim, EvaluationRecord, Progress
 from theoros.models.data import Point
 from theoros.oracles.candidate import Candidate
+from theoros.orchestrator.gates import Unfit
 from theoros.workers.memory import Ask, asked, closed, withdrawn
 
 #: States in which an evaluation may still bring a label.
@@ -33,10 +34,16 @@ class Ledger:
         spent: what they have cost, in units of one label at the target fidelity.
         costs: the relative cost of each fidelity.
         target: the fidelity that the user really wants.
+        unfit: what slow gates have turned away.
     """
 
     def __init__(
-        self, evaluations: Iterable[EvaluationRecord], spent: float, costs: Mapping[str, float], target: str
+        self,
+        evaluations: Iterable[EvaluationRecord],
+        spent: float,
+        costs: Mapping[str, float],
+        target: str,
+        unfit: Iterable[Unfit] = (),
     ) -> None:
         self._costs, self._target = dict(costs), target
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -48,6 +55,7 @@ class Ledger:
         self.last_sequence = 0
         self.asked: list[Ask] = []
         self.failed: list[tuple[int, Point]] = []  # for good, by their numbers; some may be answered after all
+        self.unfit = list(unfit)
         self.add(evaluations)
 
     # -- what was written -------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Choice, Proposal
 from theoros.models.decide import without_model
+from theoros.orchestrator.agents.beliefs import turned_away
 from theoros.orchestrator.budget import affordable, open_fidelities
+from theoros.orchestrator.gates import Unfit
 from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.plan import Plan
 from theoros.orchestrator.seeds import derive
@@ -85,7 +87,7 @@ class EngineChooser:
         self, belief: Belief | None, ledger: Ledger, sequence: int, horizon: int | None, n: int
     ) -> list[Proposal]:
         learned = None if belief is None else belief.sequences
-        return modelling.propose(
+        proposals = modelling.propose(
             self._models,
             belief,
             ledger.pending(learned, horizon),
@@ -93,6 +95,10 @@ class EngineChooser:
             n=n,
             seed=derive(self._seed, "propose", sequence),
         )
+        if self._plan.gates is not None:
+            unfit = [Unfit(sequence, candidate) for candidate in self._plan.gates.take_unfit()]
+            self._log += turned_away(unfit, self._plan.problem.target)
+        return proposals
 
     def _believed(self, horizon: int | None) -> Belief | None:
         if not self._guides:
@@ -108,7 +114,9 @@ class EngineChooser:
         if not self._learns:
             return
         self._labels.learn(News(0, self._log))
-        last = plan.initial_decisions if plan.spec.train_once else None
+        last = self._ended if plan.strict else None  # with what gates turned away for later decisions left out
+        if plan.spec.train_once:
+            last = plan.initial_decisions if last is None else min(plan.initial_decisions, last)
         dataset, sequences = self._labels.dataset(last)
         known = 0 if self._belief is None else len(self._belief.sequences)
         labels = sum(not entry.failed for entry in self._log if last is None or entry.sequence <= last)

@@ -17,6 +17,9 @@ from theoros.models.feasibility import SUCCEEDS
 
 T = TypeVar("T")
 
+#: Candidates that slow gates turned away of which a model learns, as failures that cost no label.
+MOST_UNFIT = 500
+
 #: What happened to a candidate at a fidelity: ("asked" | "closed" | "withdrawn", hash, fidelity).
 Ask = tuple[str, str, str]
 
@@ -41,7 +44,8 @@ class Labelled:
     """A label as the trainer is told of it: the number of its evaluation, what was asked, and the modelled outputs.
 
     `values` are empty for an evaluation that failed for good, for reasons that may lie in its candidate. `origin` says
-    who chose it, where that is known. `structures` say where its arrays are, and not what they hold.
+    who chose it, where that is known. `structures` say where its arrays are, and not what they hold. What was not
+    `evaluated`, since a slow gate turned it away when decision number `sequence` was made, counts as failed.
     """
 
     sequence: int
@@ -49,6 +53,7 @@ class Labelled:
     values: tuple[float, ...]
     origin: Origin | None = None
     structures: Mapping[str, Structure] = field(default_factory=dict)
+    evaluated: bool = True
 
     @property
     def failed(self) -> bool:
@@ -109,13 +114,21 @@ class Labels:
         """The labels of evaluations up to number `last` in the order of their decisions, and their numbers.
 
         Where some have failed, they stand among the labels without values, and one more output tells them apart
-        (`theoros.models.feasibility.SUCCEEDS`). What failed and was answered after all counts as answered.
+        (`theoros.models.feasibility.SUCCEEDS`). What failed and was answered after all counts as answered. After them
+        comes what slow gates have turned away, without a number: the latest `MOST_UNFIT`.
         """
         known: dict[int, Labelled] = {}
+        unfit: dict[str, Labelled] = {}
         for entry in self._entries:
-            if (last is None or entry.sequence <= last) and not (entry.failed and entry.sequence in known):
+            if last is not None and entry.sequence > last:
+                continue
+            if not entry.evaluated:
+                unfit.setdefault(entry.point.candidate.hash, entry)
+            elif not (entry.failed and entry.sequence in known):
                 known[entry.sequence] = entry
         kept = [known[sequence] for sequence in sorted(known)]
+        judged = {entry.point.candidate.hash for entry in kept}
+        kept += [entry for key, entry in unfit.items() if key not in judged][-MOST_UNFIT:]
         width, nothing = len(self.outputs), (np.nan,) * len(self.outputs)
         values = np.array([e.values or nothing for e in kept], dtype=np.float64).reshape(len(kept), width)
         outputs, failed = self.outputs, np.array([e.failed for e in kept], dtype=bool)

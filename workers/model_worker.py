@@ -12,6 +12,7 @@ import ray
 
 from theoros.models.data import Point, Proposal
 from theoros.models.widening import Widening
+from theoros.oracles.candidate import Candidate
 from theoros.oracles.registry import look_in
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.gates.gatekeeper import Counts
@@ -109,9 +110,10 @@ class ModelWorker:
         """See `theoros.workers.modelling.chances`."""
         return modelling.chances(self._plan, self._fetch(belief), points)
 
-    def turned_away(self) -> Counts:
-        """What the campaign's gates have turned away here since this was last asked."""
-        return self._plan.gates.take_counts() if self._plan.gates is not None else {}
+    def turned_away(self) -> tuple[Counts, list[Candidate]]:
+        """What the campaign's gates have turned away here since this was last asked, and what of it slow ones have."""
+        gates = self._plan.gates
+        return (gates.take_counts(), gates.take_unfit()) if gates is not None else ({}, [])
 
     @overload
     def _fetch(self, held: Held) -> Belief: ...
@@ -196,10 +198,10 @@ class SupervisedModelWorker:
         chances: list[float] = await self._call("chances", None, *arguments)
         return chances
 
-    async def turned_away(self) -> Counts:
+    async def turned_away(self) -> tuple[Counts, list[Candidate]]:
         """See `ModelWorker.turned_away`; a worker that was replaced has forgotten its own."""
-        counts: Counts = await self._call("turned_away", None)
-        return counts
+        told: tuple[Counts, list[Candidate]] = await self._call("turned_away", None)
+        return told
 
     async def _call(self, method: str, log: Sequence[Any] | None, *arguments: Any, returns: int = 1) -> Any:
         """Call the worker; of a `log` it is sent what it has not had, and all of it when it has been replaced."""

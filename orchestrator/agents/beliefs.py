@@ -17,6 +17,7 @@ from theoros.db.records import (
 from theoros.models.data import RUN_TIME, Choice, Dataset, Offer, Origin, Point, Problem
 from theoros.models.run_time import logarithm
 from theoros.oracles.candidate import Candidate
+from theoros.orchestrator.gates import Unfit
 from theoros.orchestrator.ledger import NOT_ITS_FAULT
 from theoros.orchestrator.plan import Plan
 from theoros.workers.memory import Labelled, Labels, News
@@ -36,17 +37,28 @@ def to_record(candidate: Candidate) -> CandidateRecord:
 
 
 def history(
-    labels: Sequence[LabelRecord], evaluations: Iterable[EvaluationRecord], problem: Problem
+    labels: Sequence[LabelRecord],
+    evaluations: Iterable[EvaluationRecord],
+    problem: Problem,
+    unfit: Iterable[Unfit] = (),
 ) -> tuple[Dataset, list[int]]:
-    """Labels, and failures among `evaluations`, as a surrogate sees them, with the numbers of their evaluations."""
+    """Labels, and failures among `evaluations`, as a surrogate sees them, with the numbers of their evaluations; and
+    what slow gates have turned away.
+    """
     failed = [
         Labelled(e.sequence, Point(to_candidate(e.candidate), e.fidelity), ())
         for e in evaluations
         if e.state == "abandoned" and e.failure_class not in NOT_ITS_FAULT
     ]
     memory = Labels(problem.columns)
-    memory.learn(News(0, [*(labelled(label, problem.columns, problem.structures) for label in labels), *failed]))
+    told = (labelled(label, problem.columns, problem.structures) for label in labels)
+    memory.learn(News(0, [*told, *failed, *turned_away(unfit, problem.target)]))
     return memory.dataset(None)
+
+
+def turned_away(unfit: Iterable[Unfit], target: str) -> list[Labelled]:
+    """What slow gates have turned away as the trainer is told of it: it could not have been labelled."""
+    return [Labelled(one.decision, Point(one.candidate, target), (), evaluated=False) for one in unfit]
 
 
 def labelled(label: LabelRecord, outputs: Sequence[str], structures: Sequence[str] = ()) -> Labelled:

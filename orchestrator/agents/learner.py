@@ -10,7 +10,7 @@ from theoros.db.outputs import HeldArray
 from theoros.db.records import CheckRecord, ModelVersionRecord, ScoreRecord
 from theoros.models.data import Problem
 from theoros.models.widening import Widening
-from theoros.orchestrator.agents.beliefs import labelled
+from theoros.orchestrator.agents.beliefs import labelled, turned_away
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.messages import EvaluationEnded, ModelUpdated, Notice, Started
 from theoros.orchestrator.gateway import Gateway, LabelReader
@@ -53,7 +53,7 @@ class Learner(Agent):
         self._known: dict[int, bool] = {}  # numbers of the evaluations in the log: whether there is a label
         self._label_ids: dict[int, int] = {}
         self._n_labels = 0
-        self._failures = 0  # of the ledger's that are in the log
+        self._failures = self._unfit = 0  # of the ledger's that are in the log
         self._newest = 0
         self._belief: Any = None
         self._learned: frozenset[int] = frozenset()
@@ -89,7 +89,7 @@ class Learner(Agent):
             self._tell(reached)
 
     async def _read(self, reader: LabelReader) -> None:
-        """Take in the labels, and the failures that may be the candidates' own, that have come."""
+        """Take in the labels, the failures that may be the candidates' own, and what slow gates have turned away."""
         for label in await reader.new():
             self._log.append(labelled(label, self._plan.problem.columns, self._plan.problem.structures))
             self._n_labels += not self._known.get(label.sequence, False)
@@ -102,6 +102,9 @@ class Learner(Agent):
             self._log.append(Labelled(sequence, point, ()))
             self._known.setdefault(sequence, False)
             self._newest = max(self._newest, sequence)
+        unfit = self._db.ledger.unfit[self._unfit :]
+        self._unfit += len(unfit)
+        self._log += turned_away(unfit, self._plan.problem.target)
 
     def _resumed_horizon(self) -> int:
         """Where the strict schedule stands after a resume: before the first evaluation that has not ended."""

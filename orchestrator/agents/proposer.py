@@ -42,6 +42,10 @@ class Proposer(Agent):
             reason = str(error).strip().splitlines()[-1]
             self.bus.publish(Notice("proposing_failed", f"proposing failed, so plain candidates are taken: {reason}"))
             proposals = await self._decider.propose(ledger.asked, None, *arguments)
-        if self._plan.gates is not None and (counts := await self._decider.turned_away()):
-            await self._db.keep_card(card_of(counts))
+        if self._plan.gates is not None:
+            counts, unfit = await self._decider.turned_away()
+            if counts:
+                await self._db.keep_card(card_of(counts))
+            if unfit:
+                await self._db.keep_unfit(message.sequence, unfit)
         self.bus.publish(ProposalsReady(message, tuple(proposals), time.perf_counter() - started))

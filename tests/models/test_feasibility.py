@@ -55,6 +55,20 @@ def test_without_failures_nothing_is_added(square, make_problem, rng):
     assert problem_of(problem, memory.dataset(None)[0]) is problem
 
 
+def test_what_slow_gates_turned_away_counts_as_failed_from_its_decision_on(square, rng):
+    a, b, c, d = (Point(one, "truth") for one in square.sample(4, rng))
+    memory = Labels(("y",))
+    gated = [Labelled(number, point, (), evaluated=False) for number, point in ((2, c), (3, d), (3, c), (3, a))]
+    memory.learn(News(0, [Labelled(1, a, (3.0,)), *gated, Labelled(2, b, (4.0,))]))
+    dataset, sequences = memory.dataset(2)
+    assert [point.candidate for point in dataset.points] == [a.candidate, b.candidate, c.candidate]
+    assert dataset.values[:, 1].tolist() == [1.0, 1.0, 0.0]
+    assert sequences == [1, 2], "what was not evaluated has no number"
+    dataset, sequences = memory.dataset(None)
+    assert [point.candidate for point in dataset.points[2:]] == [c.candidate, d.candidate], "each once; a has a label"
+    assert memory.dataset(1)[0].outputs == ("y",)
+
+
 def test_what_failed_and_was_answered_after_all_counts_as_answered(square, rng):
     a, b = (Point(c, "truth") for c in square.sample(2, rng))
     late, early = Labels(("y",)), Labels(("y",))

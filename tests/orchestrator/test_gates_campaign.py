@@ -12,6 +12,7 @@ from rich.console import Console
 
 from theoros.models import gates as module
 from theoros.models.data import Proposal
+from theoros.models.feasibility import SUCCEEDS
 from theoros.models.gates import CHECKS, admitted
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.gates.quick import Neutral, Within
@@ -19,7 +20,7 @@ from theoros.oracles.spaces.gates.shape import Embeds
 from theoros.oracles.spaces.molecule_properties import evaluate
 from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
-from theoros.orchestrator.gates import card_of, gate_counts
+from theoros.orchestrator.gates import UNFIT, card_of, gate_counts, unfit_of
 from theoros.orchestrator.report.status import print_campaign
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
@@ -89,6 +90,36 @@ def passes(candidate):
         and evaluate("heavy_atoms", candidate) <= 5
         and "n" not in candidate.text.lower()
     )
+
+
+# -- what is learned -----------------------------------------------------------------------------------------------
+
+SLOW = {**SPEC, "question": {"maximize": "logp"}, "gates": [{"logp_of_gated:no_nitrogen": "late"}]}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_what_a_slow_gate_turns_away_is_learned_as_failed(folder):
+    campaign = opened(folder, **(SLOW | {"workers": {"slots": 2}}))
+    assert campaign.run().finished
+    unfit = unfit_of(campaign.store.cards("gated", UNFIT))
+    assert unfit
+    assert all("n" in one.candidate.text.lower() for one in unfit)
+    assert all(1 <= one.decision <= 13 for one in unfit)
+    assert sum(gate_counts(campaign.store, "gated")["logp_of_gated:no_nitrogen"].values()) >= len(unfit)
+    last = campaign.store.model_versions("gated")[-1]
+    assert SUCCEEDS in last.hyperparameters, "the model has an output for what fails"
+    assert last.n_labels <= 12, "what was turned away is no label"
+    assert not campaign.store.evaluations("gated", ["abandoned"])
+
+
+def test_ask_and_tell_learn_it_too_and_repeat_exactly_after_a_resume(folder, tmp_path):
+    first = answered(opened(folder, **SLOW), 10)
+    (tmp_path / "again").mkdir()
+    campaign = Campaign({**SPEC, **SLOW}, tmp_path / "again" / "t.db", base=folder)
+    again = answered(campaign, 8)
+    again += answered(Campaign.open("gated", tmp_path / "again" / "t.db"), 2)
+    assert again == first
+    assert SUCCEEDS in campaign.store.model_versions("gated")[-1].hyperparameters
 
 
 # -- a campaign ----------------------------------------------------------------------------------------------------

@@ -42,10 +42,12 @@ class Gatekeeper:
 
     Called with a candidate it asks the quick gates only, in their order up to the first that turns the candidate away:
     it is a `theoros.models.data.Problem`'s veto, and stands thousands of calls. `admits` asks the slow gates as
-    well. Each distinct molecule is judged once, and counted once, as long as it is remembered.
+    well, whose verdicts models learn from (`take_unfit`): what they turn away costs time, as what fails does. Each
+    distinct molecule is judged once, and counted once, as long as it is remembered.
 
     A gate that raises, or would end the process, has failed to judge a molecule, and turns it away: a campaign is not
-    to stop for it. Sent to another process, a gatekeeper begins there with its gates and without memory.
+    to stop for it. Nothing is learned from that. Sent to another process, a gatekeeper begins there with its gates and
+    without memory.
     """
 
     def __init__(self, gates: Sequence[Gate]) -> None:
@@ -54,6 +56,7 @@ class Gatekeeper:
         self._late = tuple(gate for gate in self.gates if gate.late)
         self._verdicts: OrderedDict[str, _Verdict] = OrderedDict()
         self._counts: dict[str, Counter[str]] = {}
+        self._unfit: list[Candidate] = []
 
     def __reduce__(self) -> tuple[type[Gatekeeper], tuple[tuple[Gate, ...]]]:
         """Pickle the gates alone."""
@@ -73,8 +76,11 @@ class Gatekeeper:
         smiles = _smiles(candidate)
         verdict = self._verdict(smiles)
         if verdict.early and verdict.late is None:
-            verdict = _Verdict(True, self._passes(self._late, smiles))
+            passes = self._passes(self._late, smiles)
+            verdict = _Verdict(True, bool(passes))
             self._verdicts[smiles] = verdict
+            if passes is False:
+                self._unfit.append(candidate)
         return verdict.early and bool(verdict.late)
 
     def refused(self, proposer: str, reason: str) -> None:
@@ -92,21 +98,30 @@ class Gatekeeper:
         self._counts = {}
         return taken
 
+    def take_unfit(self) -> list[Candidate]:
+        """What slow gates have turned away since the last call, in its order."""
+        taken, self._unfit = self._unfit, []
+        return taken
+
     def _verdict(self, smiles: str) -> _Verdict:
         known = self._verdicts.get(smiles)
         if known is None:
-            known = self._verdicts[smiles] = _Verdict(self._passes(self._early, smiles))
+            known = self._verdicts[smiles] = _Verdict(bool(self._passes(self._early, smiles)))
             if len(self._verdicts) > MOST_VERDICTS:
                 self._verdicts.popitem(last=False)
         else:
             self._verdicts.move_to_end(smiles)
         return known
 
-    def _passes(self, gates: Sequence[Gate], smiles: str) -> bool:
+    def _passes(self, gates: Sequence[Gate], smiles: str) -> bool | None:
+        """Whether all `gates` let a molecule through, None where one before has failed to judge it."""
         if not gates:
             return True
         subject = self._subject(smiles)
-        return subject is not None and all(self._lets_through(gate, subject) for gate in gates)
+        if subject is None:
+            return False
+        verdicts = (self._lets_through(gate, subject) for gate in gates)
+        return next((verdict for verdict in verdicts if not verdict), True)
 
     def _subject(self, smiles: str) -> Subject | None:
         from theoros.oracles.spaces.molecules import read_smiles
@@ -118,12 +133,14 @@ class Gatekeeper:
             return None
         return Subject(canonical, molecule)
 
-    def _lets_through(self, gate: Gate, subject: Subject) -> bool:
+    def _lets_through(self, gate: Gate, subject: Subject) -> bool | None:
+        """None where the gate fails."""
         try:
             reason = gate.reason(subject)
         except (Exception, SystemExit) as error:
             logger.warning("the gate %r failed at %s, which is turned away", gate.name, subject.smiles, exc_info=True)
-            reason = f"the gate failed: {type(error).__name__}"
+            self._count(gate.name, f"the gate failed: {type(error).__name__}")
+            return None
         if reason is None:
             return True
         self._count(gate.name, reason)

@@ -249,6 +249,29 @@ def test_slow_gates_are_asked_of_what_passed_the_others_and_once():
     assert keeper.take_counts() == {"slow": {"more than 2": 1}, "quick": {"more than 4": 1}}
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A slow gate that can't judge anything."""
+
+    name: str = "broken"
+    late: bool = True
+
+    def reason(self, subject):
+        raise RuntimeError(subject.smiles)
+
+
+def test_what_slow_gates_turn_away_is_told_once_and_what_they_fail_to_judge_is_not():
+    keeper = Gatekeeper([Longer(4, "quick"), Longer(2, "slow", late=True)])
+    for n in (1, 3, 5, 3, 4):
+        keeper.admits(molecule("C" * n))
+    assert [c.text for c in keeper.take_unfit()] == ["CCC", "CCCC"], "quick gates cost nothing, and are not learned"
+    assert keeper.take_unfit() == []
+    broken = Gatekeeper([Broken(), Longer(2, "slow", late=True)])
+    assert not broken.admits(molecule("CCC"))
+    assert broken.take_unfit() == [], "a gate that fails says nothing of the molecule"
+    assert broken.take_counts() == {"broken": {"the gate failed: RuntimeError": 1}}
+
+
 def test_text_that_is_no_molecule_is_turned_away_and_counted():
     keeper = Gatekeeper([Neutral()])
     assert not keeper(molecule("C(C)(C)(C)(C)C"))
