@@ -21,7 +21,7 @@ from theoros.oracles.physics.foam import Foam
 from theoros.oracles.physics.foam.coarsening import VANISHING
 from theoros.oracles.physics.foam.equilibrium import COLLAPSED, collapse_lengths
 from theoros.oracles.physics.foam.network import chords
-from theoros.oracles.physics.foam.topology import Event, can_flip, can_vanish, flipped, vanished
+from theoros.oracles.physics.foam.topology import T2, Event, can_flip, can_vanish, flipped, vanished
 
 #: Farthest that a round moves a vertex (root mean areas), and most that it changes a pressure.
 FARTHEST, MOST_PRESSURE = 0.2, 1.0
@@ -121,19 +121,26 @@ def _after_diffusion(
 
 
 def _without_empty(foam: Foam) -> tuple[Foam, list[Event]]:
-    """`foam` without the bubbles that have less than the share of the mean area at which bubbles vanish."""
+    """`foam` without the bubbles that have less than the share of the mean area at which bubbles vanish.
+
+    The emptiest goes first. One that is stuck, since it can neither vanish nor lose a side, is let be until another
+    has vanished: two such would else pass a side to and fro for ever, where a generator went astray.
+    """
     events: list[Event] = []
+    stuck: set[int] = set()
     while True:
-        empty = np.flatnonzero(foam.areas < VANISHING * foam.mean_area)
-        changed = None
-        for bubble in empty[np.argsort(foam.areas[empty])]:
-            changed = _one_less(foam, int(bubble))
-            if changed is not None:
-                break
-        if changed is None:
+        empty = np.flatnonzero((foam.areas < VANISHING * foam.mean_area) & ~np.isin(foam.ids, list(stuck)))
+        if not len(empty):
             return _none_negative(foam), events
-        foam = changed[0]
-        events.append(changed[1])
+        bubble = int(empty[np.argmin(foam.areas[empty])])
+        changed = _one_less(foam, bubble)
+        if changed is None:
+            stuck.add(int(foam.ids[bubble]))
+            continue
+        foam, event = changed
+        events.append(event)
+        if isinstance(event, T2):
+            stuck.clear()
 
 
 def _one_less(foam: Foam, bubble: int) -> tuple[Foam, Event] | None:
