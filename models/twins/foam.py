@@ -13,6 +13,7 @@ from pydantic import Field
 
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Point, Prediction, Problem, Structure
+from theoros.models.feasibility import SUCCEEDS
 from theoros.models.options import OptionError, checked
 from theoros.models.sampling import derived_seed
 from theoros.models.twins.foam_frames import Generator
@@ -32,6 +33,8 @@ from theoros.oracles.spaces.parameters import Parameters
 
 #: The array from which the twin learns: all films of a window's frames (`theoros.oracles.physics.foam.films`).
 FILMS = "films"
+#: What it tells of a window: once candidates have failed, also whether the foam outlives it.
+TELLS = (*SUMMARIES, SUCCEEDS)
 #: What a candidate says of its window, or else the oracle's options.
 START = ("bubbles", "disorder", "age", "seed")
 #: The options that a campaign file may give, and what they may be.
@@ -144,7 +147,7 @@ class FittedFoamTwin:
         for member in range(self.members) if new else ():
             for key, window in zip(new, self.rollouts(list(new.values()), member, seed=seed), strict=True):
                 known = self._known.setdefault((*key, seed), np.empty((self.members, len(self.outputs))))
-                told = summary(window)
+                told = summary(window) | {SUCCEEDS: float(len(window.frames) == self.frames)}
                 known[member] = [told[output] for output in self.outputs]
         drawn = [[self._known[candidate.hash, draw, seed] for candidate in candidates] for draw in range(n)]
         return np.array(drawn).reshape(n, len(candidates), self.members, len(self.outputs)).transpose(2, 0, 1, 3)
@@ -206,7 +209,7 @@ class FoamTwin:
 
         Raises ValueError for outputs that a roll-out does not tell, and for a space that does not say how foams start.
         """
-        if unknown := [output for output in problem.outputs if output not in SUMMARIES]:
+        if unknown := [output for output in problem.outputs if output not in TELLS]:
             raise ValueError(f"foam_twin tells {', '.join(SUMMARIES)} of a window, and not {unknown[0]!r}")
         known = {**(problem.space.parameters if isinstance(problem.space, Parameters) else {}), **problem.constants}
         if lacking := [name for name in START if name not in known]:
@@ -220,7 +223,8 @@ class FoamTwin:
             ]
         except (ArithmeticError, RuntimeError, ValueError) as error:
             if last is not None:
-                return replace(last, fell_back=True, message=f"training failed ({error})", n_labels=len(dataset))
+                own = replace(last, outputs=problem.outputs, _known={})  # failures bring an output that it did not have
+                return replace(own, fell_back=True, message=f"training failed ({error})", n_labels=len(dataset))
             trained = [Trained(Generator(), {}) for _ in range(self.members)]
             return self._fitted(problem, dataset, trained, windows, seed, f"training failed ({error})")
         return self._fitted(problem, dataset, trained, windows, seed, "")

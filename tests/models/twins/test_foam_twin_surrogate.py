@@ -12,6 +12,7 @@ from theoros.db import ArtifactStore
 from theoros.db.outputs import HeldArray, StoredArray
 from theoros.models.acquisition.violation import Violation
 from theoros.models.data import Dataset, Origin, Point, Problem
+from theoros.models.feasibility import SUCCEEDS, problem_of
 from theoros.models.objective import Objective
 from theoros.models.options import OptionError
 from theoros.models.registry import acquisition, structures_read, surrogate
@@ -191,6 +192,35 @@ def test_a_space_that_does_not_say_how_a_foam_starts_is_refused(dataset):
 def test_an_output_that_a_rollout_does_not_tell_is_refused(dataset):
     with pytest.raises(ValueError, match="tells mean_area, mu2, t1_events, growth_rate of a window, and not 'colour'"):
         TWIN.fit(problem(("colour",)), dataset, seed=1)
+
+
+@pytest.fixture(scope="module")
+def with_a_failure(dataset):
+    values = np.column_stack([np.vstack([dataset.values, [np.nan, np.nan]]), [1.0, 1.0, 0.0]])
+    films = {"films": (*dataset.structures["films"], None)}
+    points = (*dataset.points, Point(candidate(3), "exact"))
+    return Dataset(points, (*OUTPUTS, SUCCEEDS), values, structures=films)
+
+
+def test_a_candidate_that_failed_leaves_the_twin_its_windows(with_a_failure, monkeypatch):
+    """A window succeeds where the foam outlives it: the twin tells so of its own roll-outs."""
+    asked = problem_of(problem(), with_a_failure)
+    twin = TWIN.fit(asked, with_a_failure, seed=3)
+    assert not twin.fell_back
+    assert asked.outputs == twin.outputs == (*OUTPUTS, SUCCEEDS)
+    assert (twin.sample([Point(candidate(7), "exact")], 2, seed=1)[..., 2] == 1).all()
+    monkeypatch.setattr(foam_rollout, "FEWEST_BUBBLES", 99)
+    assert (twin.sample([Point(candidate(7), "exact")], 2, seed=2)[..., 2] == 0).all()
+    score = acquisition("std").scorer(asked, twin, with_a_failure, (), seed=1)
+    assert np.isfinite(score([candidate(11), candidate(12)])).all()
+
+
+def test_a_twin_that_stands_in_tells_of_failures_that_came_later(fitted, with_a_failure):
+    fitted.predict([Point(candidate(7), "exact")])  # which it remembers, with fewer outputs
+    asked = problem_of(problem(), with_a_failure)
+    kept = TWIN.fit(asked, replace(with_a_failure, structures={}), seed=1, previous=fitted)
+    assert kept.generators == fitted.generators
+    assert kept.predict([Point(candidate(7), "exact")]).mean.shape == (1, 3)
 
 
 def test_arrays_reach_the_model_by_digest_alone(windows, tmp_path, monkeypatch):
