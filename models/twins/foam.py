@@ -215,19 +215,19 @@ class FoamTwin:
         if lacking := [name for name in START if name not in known]:
             raise ValueError(f"foam_twin rolls foams out from their start: the space has to say {', '.join(lacking)}")
         last = previous if isinstance(previous, FittedFoamTwin) else None
-        known_films = [films for films in dataset.structures.get(FILMS, ()) if films is not None]
-        windows = [window for window in map(_window, known_films) if len(window.frames) > 1]
+        windows, lost = _readable(dataset)
         try:
             trained = [
                 self._member(windows, member, derived_seed(seed, member), last) for member in range(self.members)
             ]
         except (ArithmeticError, RuntimeError, ValueError) as error:
+            told = "; ".join(text for text in (f"training failed ({error})", lost) if text)
             if last is not None:
                 own = replace(last, outputs=problem.outputs, _known={})  # failures bring an output that it did not have
-                return replace(own, fell_back=True, message=f"training failed ({error})", n_labels=len(dataset))
+                return replace(own, fell_back=True, message=told, n_labels=len(dataset))
             trained = [Trained(Generator(), {}) for _ in range(self.members)]
-            return self._fitted(problem, dataset, trained, windows, seed, f"training failed ({error})")
-        return self._fitted(problem, dataset, trained, windows, seed, "")
+            return self._fitted(problem, dataset, trained, windows, seed, told)
+        return replace(self._fitted(problem, dataset, trained, windows, seed, ""), message=lost)
 
     def _member(self, windows: Sequence[Window], member: int, seed: int, last: FittedFoamTwin | None) -> Trained:
         if not windows:
@@ -280,6 +280,22 @@ def _start(bubbles: int, disorder: float, seed: int) -> Foam:
 def first_bubbles(data: Mapping[str, Any]) -> int:
     """How many bubbles are left when a candidate's window begins: half for each half-life of its age."""
     return math.ceil(int(data["bubbles"]) * math.exp2(-float(data["age"])))
+
+
+def _readable(dataset: Dataset) -> tuple[list[Window], str]:
+    """The windows of all labels whose films can be read, and how many can't."""
+    found, lost = [], 0
+    for structure in dataset.structures.get(FILMS, ()):
+        if structure is None:
+            continue
+        try:
+            window = _window(structure)
+        except Exception:  # the store's own, which this room does not know: a lost artifact is a missing outcome
+            lost += 1
+            continue
+        if len(window.frames) > 1:
+            found.append(window)
+    return found, f"{lost} of {len(dataset)} labels have films that can't be read" if lost else ""
 
 
 def _window(structure: Structure) -> Window:

@@ -251,6 +251,15 @@ def test_arrays_reach_the_model_by_digest_alone(windows, tmp_path, monkeypatch):
     assert sorted(read) == sorted(where.digest for where in films.values())
 
 
+def test_films_that_are_lost_are_missing_and_the_twin_says_so(dataset, tmp_path):
+    """An artifact may be gone, or damaged: the other windows teach all the same."""
+    lost = StoredArray(ArtifactStore(tmp_path / "artifacts").url, "0" * 64, (48, 17))
+    films = {"films": (dataset.structures["films"][0], lost)}
+    twin = TWIN.fit(problem(), replace(dataset, structures=films), seed=3)
+    assert not twin.fell_back
+    assert twin.message == "1 of 2 labels have films that can't be read"
+
+
 def test_the_committee_says_which_window_to_simulate(fitted, dataset):
     score = acquisition("std").scorer(problem(("growth_rate",)), fitted, dataset, (), seed=1)
     candidates = [candidate(seed, disorder=disorder) for seed, disorder in ((11, 0.1), (12, 0.6))]
