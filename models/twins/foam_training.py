@@ -116,7 +116,10 @@ def train_generator(
     start: Generator | None = None,
     laws: Sequence[Residual] = (),
 ) -> Trained:
-    """Train a generator, from the weights of `start` where there is one, with further `laws` (`foam_laws`)."""
+    """Train a generator, from the weights of `start` where there is one, with further `laws` (`foam_laws`).
+
+    Raises ArithmeticError when nothing finite is found.
+    """
     with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights from its global generator
         torch.manual_seed(derived_seed(seed, "weights"))
         generator, critic = Generator(), Critic() if weights.adversarial else None
@@ -160,6 +163,8 @@ def train_generator(
         rolling = [
             _rolled(one, foam, windows, draws, schedule.horizon) for one, foam in zip(rolling, made.foams, strict=True)
         ]
+    if not all(bool(parameter.isfinite().all()) for parameter in generator.parameters()):
+        raise ArithmeticError("the generator's weights are not finite")
     last = seen[-max(1, len(seen) // 4) :]
     means = {name: float(np.mean([row[name] for row in last if name in row])) for name in last[-1]}
     return Trained(generator.eval(), means, critic)

@@ -38,6 +38,12 @@ def colour(situation):
     return situation.outcomes["colour"]
 
 
+@residual("of_pressures")
+def of_pressures(situation):
+    """A mistake: pressures are known up to a constant, so that half of them have no logarithm."""
+    return situation.outcomes["pressure"].log()
+
+
 @pytest.fixture(scope="module")
 def window() -> Rollout:
     foam = coarsen_to(equilibrate(voronoi(24, 0.4, 2)), 22).foam
@@ -96,6 +102,11 @@ def test_a_law_that_is_taught_holds_better_and_is_told_among_the_terms(window):
         return float(growth_by_sides.violation(seen_by_laws(made, before)).square().mean().detach())
 
     assert off(taught) < 0.5 * off(plain)
+
+
+def test_a_law_that_is_no_number_ends_training_rather_than_the_twin(window):
+    with pytest.raises(ArithmeticError, match="weights are not finite"):
+        train_generator([Window(window.frames)], seed=1, schedule=Schedule(steps=2, batch=2), laws=[of_pressures])
 
 
 def test_a_campaign_file_names_laws_and_mistakes_are_said_before_any_label(make_problem, square):
