@@ -20,6 +20,10 @@ from theoros.oracles.physics.foam.raster import raster
 from theoros.oracles.physics.foam.start import FEWEST_BUBBLES, voronoi
 from theoros.oracles.physics.foam.topology import T1, Event
 
+#: So long the Potts model waits for a bubble to vanish, in units of (mean area) / K0: in one of them half are gone. On
+#: a fine lattice six-sided bubbles would stay for ever.
+PATIENCE = 10.0
+
 
 @dataclass(frozen=True)
 class Window:
@@ -128,16 +132,15 @@ def _by_id(foam: Foam, values: NDArray[np.float64] | Integers, bubbles: int) -> 
 def potts_movie(window: Window) -> Movie:
     """The window by the Potts model, from the same Voronoi cells.
 
-    Raises InvalidCandidate when so few bubbles are left that one may reach all round the box, and MissingDependency
-    without numba.
+    Raises InvalidCandidate when so few bubbles are left that one may reach all round the box, or where none vanishes
+    any more before the window starts; and MissingDependency without numba.
 
     The lattice is the image, or finer by a whole number where bubbles would have fewer than 64 sites at the start.
     """
     finer = math.ceil(math.sqrt(potts.SITES_PER_BUBBLE * window.bubbles) / window.pixels)
     rng = np.random.default_rng([window.seed, 1])
     labels = raster(voronoi(window.bubbles, window.disorder, window.seed), finer * window.pixels)
-    while (left := len(np.unique(labels))) > window.first_bubbles:
-        labels = potts.sweep(labels, 1.0, rng)
+    labels, left = _coarsened(labels, window.first_bubbles, rng)
     lattices = [labels]
     sweeps = window.interval * labels.size / left / potts.SITES_PER_SWEEP
     for _ in range(window.frames - 1):
@@ -152,6 +155,18 @@ def potts_movie(window: Window) -> Movie:
         window.interval / left / K0,
         sum(_new_contacts(*pair) for pair in itertools.pairwise(lattices)),
     )
+
+
+def _coarsened(labels: potts.Labels, bubbles: int, rng: np.random.Generator) -> tuple[potts.Labels, int]:
+    """The lattice when at most `bubbles` are left, and how many are."""
+    left, waited = len(np.unique(labels)), 0
+    while left > bubbles:
+        if waited > PATIENCE * labels.size / left / potts.SITES_PER_SWEEP:
+            raise InvalidCandidate(f"the foam never coarsens: its {left} bubbles have stayed for {waited} sweeps.")
+        labels = potts.sweep(labels, 1.0, rng)
+        before, left = left, len(np.unique(labels))
+        waited = waited + 1 if left == before else 0
+    return labels, left
 
 
 def _new_contacts(before: NDArray[np.int32], after: NDArray[np.int32]) -> int:

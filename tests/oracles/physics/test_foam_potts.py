@@ -86,6 +86,12 @@ def test_a_window_that_outlives_the_foam_is_refused(movie):
         movie(Window(12, 0.5, 0.0, 0, frames=3, interval=2.0, pixels=16))
 
 
+@pytest.mark.parametrize("movie", [exact_movie, potts_movie])
+def test_a_foam_of_six_sided_bubbles_is_refused_rather_than_waited_for(movie):
+    with pytest.raises(InvalidCandidate, match="the foam never coarsens"):
+        movie(Window(12, 0.0, 0.5, 0, frames=2, pixels=96))
+
+
 def test_without_numba_the_message_says_what_installs_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match=r"Run: pip install 'theoros\[twins\]'$"):
