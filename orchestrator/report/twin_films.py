@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ EXACT, MADE = "#1f77b4", "#d62728"
 class Windows:
     """The window of evaluation `label`, simulated and as the model before version `version` rolled it out.
 
-    `exact` and `made` are frames side by side, as many of either as both have.
+    `exact` and `made` are frames side by side, as many of either as both have: a twin's end where it went astray.
     """
 
     label: int
@@ -38,7 +39,10 @@ class Windows:
 
 
 def windows(store: Store, campaign: str) -> Windows | None:
-    """The last window that a model version keeps; None where there is none, or where the label's films are not kept."""
+    """The last window that a model version keeps; None where there is none, or where the label's films are not kept.
+
+    A twin that went astray before its first frame tells nothing.
+    """
     for version in reversed(store.model_versions(campaign)):
         films = version.arrays.get(FILMS)
         label = (version.hyperparameters.get(DRAWN) or {}).get(PICTURED)
@@ -46,9 +50,15 @@ def windows(store: Store, campaign: str) -> Windows | None:
             continue
         found = [record for record in store.label_records(campaign) if record.sequence == label]
         if found and FILMS in found[0].values:
-            pairs = list(zip(foams_of(found[0].values[FILMS]), foams_of(films.read()), strict=False))
-            return Windows(label, version.number, tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+            made = tuple(itertools.takewhile(_can_be_drawn, foams_of(films.read())))
+            pairs = list(zip(foams_of(found[0].values[FILMS]), made, strict=False))
+            if pairs:
+                return Windows(label, version.number, tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
     return None
+
+
+def _can_be_drawn(foam: Foam) -> bool:
+    return bool(np.isfinite(foam.vertices).all() and np.isfinite(foam.half_angles).all())
 
 
 def film_pictures(found: Windows) -> list[Html]:

@@ -161,6 +161,19 @@ def test_a_window_is_that_of_the_version_and_of_the_label_that_it_names(store, f
     assert windows(store, "unkept") is None, "the campaign did not record films"
 
 
+def test_frames_of_a_twin_that_went_astray_are_left_out(frames, tmp_path):
+    """Its vertices are no numbers from some frame on, and no page could draw them."""
+    astray = films_of(frames)
+    astray[astray[:, 0] >= 2, 4:8] = np.nan
+    with Store(tmp_path / "t.db") as store:
+        write(store, "late", ("growth_rate",), films=films_of(frames), made=astray)
+        assert len(windows(store, "late").made) == 2
+        assert "Frame 2 of 2" in page(store, "late")
+        astray[:, 4:8] = np.nan
+        write(store, "early", ("growth_rate",), films=films_of(frames), made=astray)
+        assert windows(store, "early") is None
+
+
 def test_drawn_films_end_where_they_do_and_bulge_as_they_do(frames):
     """Three films of a vertex meet at 120 degrees in the drawing too: arcs are read as SVG defines them."""
     foam = frames[0]
