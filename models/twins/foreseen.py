@@ -41,6 +41,8 @@ class Foreseen:
 
     def near(self, rows: Tensor) -> Tensor:
         """The mean square (``b x m``) of labels near the scaled conditions ``b x d``; one where there are none."""
+        if not len(self.rows):
+            return torch.ones((len(rows), self.squares.shape[1]), dtype=torch.float64)
         known = self.squares.isfinite()
         sums = torch.stack([torch.where(known, self.squares, 0.0), known.double()])
         found = torch.empty((len(rows), self.squares.shape[1]), dtype=torch.float64)

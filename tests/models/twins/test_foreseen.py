@@ -26,7 +26,11 @@ def test_errors_are_those_of_the_labels_nearby(line):
 
 def test_far_from_all_labels_the_twin_is_taken_at_its_word(line):
     assert float(line.near(torch.tensor([[60.0]]))) == pytest.approx(1)
-    assert nothing_foreseen(2).near(torch.zeros((3, 0))).tolist() == [[1, 1]] * 3
+
+
+@pytest.mark.parametrize("conditions", [0, 1, 5])
+def test_before_any_label_the_twin_is_taken_at_its_word_everywhere(conditions):
+    assert nothing_foreseen(2).near(torch.zeros((3, conditions))).tolist() == [[1, 1]] * 3
 
 
 def test_a_place_is_judged_alike_whichever_others_are_asked(line):
