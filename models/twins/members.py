@@ -129,7 +129,9 @@ def _shaped(
     if int(complete.sum()) < LEAST_SHAPED:
         return NormalShape(m)
     residuals = model.left_out(table).residuals(table).clamp(-FARTHEST, FARTHEST)
-    known = Table(table.conditions[complete], residuals[complete], table.blind[:, complete])
+    blind = table.blind[:, complete]
+    blind = blind & ~blind.all(1, keepdim=True)  # a member must see something
+    known = Table(table.conditions[complete], residuals[complete], blind)
     shape = make(table.members, known.conditions.shape[1], m, size, generator)
     module = cast(nn.Module, shape).to(known.conditions.device)
 

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from theoros.models import registry
 from theoros.models.checks import check_acquisition, check_surrogate
 from theoros.models.data import Dataset, Point
-from theoros.models.twins.training import Training
+from theoros.models.twins.training import Training, blind_to
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces import Parameters, Real
 
@@ -66,6 +66,18 @@ def test_means_and_noise_of_a_linear_process_are_recovered(fitted, name):
     assert np.mean(prediction.noise[:, 0] / spread(x)) == pytest.approx(1.0, abs=0.15)
     assert np.mean(prediction.noise[:, 1]) == pytest.approx(1.0, abs=0.15)
     assert prediction.noise[-5:, 0].mean() > 1.7 * prediction.noise[:5, 0].mean()
+
+
+def test_a_member_that_is_blind_to_all_whole_answers_learns_their_shape_all_the_same(line, make_problem):
+    """Two places, asked forty times each, of which one lacks an output: some member sees that place alone."""
+    problem = make_problem(line, goal="learn", outputs=("y", "z"), deterministic=False)
+    values = np.random.default_rng(0).normal(size=(80, 2))
+    values[40:, 1] = np.nan
+    places = points([-1.0] * 40 + [1.0] * 40)
+    training = Training(members=8, steps=(20, 20))
+    whole, lacking = blind_to([places[0].candidate, places[-1].candidate] * 8, 8, training.folds)[:, :2].T
+    assert (whole & ~lacking).any()
+    assert not twin("cvae", training).fit(problem, Dataset(places, ("y", "z"), values), seed=0).fell_back
 
 
 @pytest.mark.parametrize("name", NAMES)
