@@ -110,6 +110,11 @@ def _nearest_centre(state: Any, force: Any) -> int:
 
 
 @_compiled
+def _distance(state: Any, force: Any, centre: int) -> float:
+    return math.sqrt((state[0] - force[centre, 0]) ** 2 + (state[1] - force[centre, 1]) ** 2)
+
+
+@_compiled
 def _shortened(
     state: Any, h: float, force: Any, kappa: float, omega: float, k: Any, new: Any, radius: float, centre: int
 ) -> float:
@@ -155,16 +160,18 @@ def _fly(state: Any, force: Any, kappa: float, omega: float, radius: float, tole
         if error > 1.0:  # infinite where the step went through a centre
             h *= max(0.2, 0.9 * error**-0.2) if error < math.inf else 0.2
             continue
+        left = inside and _rim(new, radius) >= 0.0
+        if left:  # what lies beyond the rim is no part of the flight
+            h = _shortened(state, h, force, kappa, omega, k, new, radius, -1)
         here = _nearest_centre(new, force)
         if _towards(state, force, here) < 0.0 <= _towards(new, force, here):
             for j in range(4):
                 point[j] = new[j]
             _shortened(state, h, force, kappa, omega, k, point, radius, here)
-            dx, dy = point[0] - force[here, 0], point[1] - force[here, 1]
-            closest = min(closest, math.sqrt(dx * dx + dy * dy))
-        if inside and _rim(new, radius) >= 0.0:
-            time += _shortened(state, h, force, kappa, omega, k, new, radius, -1)
-            out[0], out[1], out[2], out[3], out[4], out[5] = new[0], new[1], new[2], new[3], time, closest
+            closest = min(closest, _distance(point, force, here))
+        if left:
+            closest = min(closest, _distance(new, force, here))
+            out[0], out[1], out[2], out[3], out[4], out[5] = new[0], new[1], new[2], new[3], time + h, closest
             return LEFT
         inside = inside or _rim(new, radius) < 0.0
         time += h

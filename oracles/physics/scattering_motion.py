@@ -138,10 +138,10 @@ def _solved(setup: Setup, shot: Events, start: Array) -> tuple[Array | None, int
         return None, ENDS.index("trapped" if solution.status == 0 else "collided")
     passed = [
         np.hypot(states[:, 0] - cx, states[:, 1] - cy).min()
-        for states, (cx, cy, _) in zip(solution.y_events[1:], setup.centres, strict=True)
-        if len(states)
+        for found, (cx, cy, _) in zip(solution.y_events[1:], setup.centres, strict=True)
+        for states in (np.vstack([start, found.reshape(-1, 4), solution.y_events[0]]),)
     ]
-    closest = min(passed, default=setup.radius)
+    closest = min(passed)  # on the rim, where a flight goes all the way towards a centre or away from it
     return np.array([*solution.y_events[0][0], solution.t_events[0][0], closest]), ENDS.index("left")
 
 

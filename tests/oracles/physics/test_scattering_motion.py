@@ -157,6 +157,16 @@ def test_a_free_particle_that_grazes_the_chamber_crosses_it_too():
     assert flights.states[:, :2] == pytest.approx(np.stack([np.sqrt(100**2 - b**2), b], 1), abs=1e-3)
 
 
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+@pytest.mark.parametrize("centres", [((-40.0, 0.0, 1.0), (40.0, 0.0, 1.0)), ((-40.0, 0.0, 0.5), (20.0, 0.0, 1.0))])
+def test_a_flight_is_closest_to_a_centre_inside_the_chamber_or_on_its_rim(centres, integrator):
+    """Those that graze the chamber are on their way to a centre, or away from it, as long as they are followed."""
+    setup, b = Setup(centres), np.array([-99.0, 60.0, 95.0, 99.0, 99.9])
+    ends = np.sqrt(setup.radius**2 - b**2)
+    nearest = np.min([np.hypot(np.clip(x, -ends, ends) - x, b) for x, _, _ in setup.centres], axis=0)
+    assert fly(setup, events(1e6, b, 1e-6), integrator).closest == pytest.approx(nearest, rel=1e-9)
+
+
 def test_a_free_particle_crosses_on_a_straight_line():
     flights = fly(Setup(), events([1.44, 144.0], [2.0, -2.0], 0.0))
     half = np.sqrt(100**2 - 4)
