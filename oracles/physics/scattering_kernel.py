@@ -163,14 +163,14 @@ def _fly(state: Any, force: Any, kappa: float, omega: float, radius: float, tole
         left = inside and _rim(new, radius) >= 0.0
         if left:  # what lies beyond the rim is no part of the flight
             h = _shortened(state, h, force, kappa, omega, k, new, radius, -1)
-        here = _nearest_centre(new, force)
-        if _towards(state, force, here) < 0.0 <= _towards(new, force, here):
-            for j in range(4):
-                point[j] = new[j]
-            _shortened(state, h, force, kappa, omega, k, point, radius, here)
-            closest = min(closest, _distance(point, force, here))
+        for i in range(force.shape[0]):  # one step may pass several, and end near none of them
+            if _towards(state, force, i) < 0.0 <= _towards(new, force, i):
+                for j in range(4):
+                    point[j] = new[j]
+                _shortened(state, h, force, kappa, omega, k, point, radius, i)
+                closest = min(closest, _distance(point, force, i))
         if left:
-            closest = min(closest, _distance(new, force, here))
+            closest = min(closest, _distance(new, force, _nearest_centre(new, force)))
             out[0], out[1], out[2], out[3], out[4], out[5] = new[0], new[1], new[2], new[3], time + h, closest
             return LEFT
         inside = inside or _rim(new, radius) < 0.0

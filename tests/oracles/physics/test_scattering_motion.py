@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from theoros.oracles.physics import scattering_exact as exact
@@ -165,6 +165,16 @@ def test_a_flight_is_closest_to_a_centre_inside_the_chamber_or_on_its_rim(centre
     ends = np.sqrt(setup.radius**2 - b**2)
     nearest = np.min([np.hypot(np.clip(x, -ends, ends) - x, b) for x, _, _ in setup.centres], axis=0)
     assert fly(setup, events(1e6, b, 1e-6), integrator).closest == pytest.approx(nearest, rel=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@example([(13.0, 7.0), (-25.0, -4.0), (12.0, -3.0)], 6.0)
+@given(st.lists(st.tuples(st.floats(-17, 17), st.floats(-17, 17)), min_size=2, max_size=4), st.floats(-90, 90))
+def test_a_fast_particle_that_passes_several_centres_in_one_step_meets_each_of_them(places, b):
+    setup = Setup(tuple((x, y, 1.0) for x, y in places))
+    nearest = min(abs(b - y) for _, y, _ in setup.centres)
+    found = fly(setup, events(1e6, b, 1e-9)).closest[0]
+    assert found == pytest.approx(nearest, rel=1e-6, abs=1e-6)
 
 
 def test_a_free_particle_crosses_on_a_straight_line():
