@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from theoros.models.acquisition.base import FeatureAcquisition, belief_of, feature_scorer, hallucinated, weighed
-from theoros.models.acquisition.member_patterns import one_after_another, patterns_of, unsettled
+from theoros.models.acquisition.member_patterns import less_settled, one_after_another, patterns_of
 from theoros.models.acquisition.predicted import at_target, likely, offers_posterior, spread
 from theoros.models.acquisition.several import total, wanted
 from theoros.models.contract import FittedSurrogate, Score
@@ -75,7 +75,7 @@ class LeaveOneOutVariance:
             values = _of_members(problem, model, dataset, candidates)
             if not pending:
                 return values
-            return values * unsettled(self._patterns(problem, model, dataset, candidates, seed), asked)
+            return less_settled(values, self._patterns(problem, model, dataset, candidates, seed), asked)
 
         return score
 

@@ -67,13 +67,24 @@ def unsettled(own: Array, asked: Array) -> Array:
     return np.asarray(np.prod(1.0 - np.minimum(alike**2, 1.0), axis=1), dtype=np.float64)
 
 
+def less_settled(values: Array, own: Array, asked: Array) -> Array:
+    """The `values` (b) of candidates with patterns `own` times what is `unsettled`; those without one stay at -inf."""
+    left = values.copy()
+    np.multiply(values, unsettled(own, asked), out=left, where=np.isfinite(values))
+    return left
+
+
 def one_after_another(values: Array, own: Array, n: int) -> list[Pick]:
-    """Up to `n` of candidates with `values` (b) and patterns `own`, each settled before the next is taken."""
+    """Up to `n` of candidates with `values` (b) and patterns `own`, each settled before the next is taken.
+
+    Those without a value (-inf) come last.
+    """
     picks: list[Pick] = []
-    taken = np.zeros(len(values), dtype=bool)
+    rest = np.arange(len(values))
     while len(picks) < min(n, len(values)):
-        best = int(np.argmax(np.where(taken, -np.inf, values)))
+        place = int(np.argmax(values[rest]))
+        best = int(rest[place])
         picks.append(Pick(best, float(values[best])))
-        taken[best] = True
-        values = values * unsettled(own, own[[best]])
+        rest = np.delete(rest, place)
+        values = less_settled(values, own, own[[best]])
     return picks

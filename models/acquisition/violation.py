@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol, cast
 
 import numpy as np
 
-from theoros.models.acquisition.member_patterns import one_after_another, patterns_of, unsettled
+from theoros.models.acquisition.member_patterns import less_settled, one_after_another, patterns_of
 from theoros.models.acquisition.predicted import at_target, likely
 from theoros.models.contract import FittedSurrogate, Score
 from theoros.models.data import Array, Dataset, Pick, Point, Problem
@@ -57,7 +57,7 @@ class Violation:
             values = _broken(problem, model, candidates, units, seed)
             if not pending:
                 return values
-            return values * unsettled(self._patterns(problem, model, dataset, candidates, seed), asked)
+            return less_settled(values, self._patterns(problem, model, dataset, candidates, seed), asked)
 
         return score
 
