@@ -157,14 +157,15 @@ def _one_less(foam: Foam, bubble: int) -> tuple[Foam, Event] | None:
 
 
 def _none_negative(foam: Foam) -> Foam:
-    """`foam` where an empty bubble that could not vanish owes nothing: its largest neighbour pays."""
-    areas = foam.areas.copy()
-    for bubble in np.flatnonzero(areas < 0):
-        neighbours = foam.topology.neighbours(int(bubble))
-        rich = neighbours[np.argmax(areas[neighbours])]
-        missing = 0.5 * VANISHING * foam.mean_area - areas[bubble]
-        areas[bubble] += missing
-        areas[rich] -= missing
+    """`foam` where empty bubbles that could not vanish owe nothing: the others pay, each by its share of their gas.
+
+    One neighbour alone might not have as much, and owe it in its turn.
+    """
+    owes = foam.areas < 0
+    if not owes.any():
+        return foam
+    areas = np.where(owes, 0.5 * VANISHING * foam.mean_area, foam.areas)
+    areas[~owes] *= (foam.areas.sum() - areas[owes].sum()) / areas[~owes].sum()
     return replace(foam, areas=areas)
 
 
