@@ -20,7 +20,7 @@ from theoros.models.twins.foam_frames import Generator
 from theoros.models.twins.foam_laws import rehearse, violated
 from theoros.models.twins.foam_rollout import windows_rolled_out
 from theoros.models.twins.foam_scores import LAWS, SUMMARIES, Rollout, summary, violations
-from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, train_generator
+from theoros.models.twins.foam_training import Schedule, Trained, Weights, Window, mean_terms, train_generator
 from theoros.models.twins.options import Members, Steps, residuals_of
 from theoros.models.twins.physics import Residual
 from theoros.models.twins.unseen_behaviour import RolledOut
@@ -129,12 +129,11 @@ class FittedFoamTwin:
 
     def hyperparameters(self) -> Mapping[str, Any]:
         """The members, and the mean over them of each term of the loss at the end of training."""
-        names = self.terms[0].keys() if self.terms else ()
         return {
             "members": self.members,
             "frames": self.frames,
             "interval": self.interval,
-            "loss": {name: float(np.mean([own[name] for own in self.terms])) for name in names},
+            "loss": mean_terms(self.terms),
         }
 
     def _broken(self, window: Rollout) -> dict[str, float]:

@@ -166,8 +166,13 @@ def train_generator(
     if not all(bool(parameter.isfinite().all()) for parameter in generator.parameters()):
         raise ArithmeticError("the generator's weights are not finite")
     last = seen[-max(1, len(seen) // 4) :]
-    means = {name: float(np.mean([row[name] for row in last if name in row])) for name in last[-1]}
-    return Trained(generator.eval(), means, critic)
+    return Trained(generator.eval(), mean_terms(last), critic)
+
+
+def mean_terms(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each term over the rows that have it: events may have touched every bubble of which a law is told."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}
 
 
 def loss_terms(

@@ -172,6 +172,12 @@ def test_training_goes_on_from_the_model_before(fitted, dataset):
     assert set(later.hyperparameters()["loss"]) >= {"frames", "angles", "von_neumann", "enclosed", "adversarial"}
 
 
+def test_a_term_of_the_loss_that_some_member_lacks_is_told_of_the_others(fitted):
+    """Where events touch every bubble of a batch there is none of which a law could be told."""
+    uneven = replace(fitted, terms=({"gas": 1.0, "growth": 2.0}, {"gas": 3.0}))
+    assert uneven.hyperparameters()["loss"] == {"gas": 2.0, "growth": 2.0}
+
+
 def test_without_films_it_says_so_and_the_model_before_stands_in(fitted, dataset):
     bare = Dataset(dataset.points, dataset.outputs, dataset.values)
     alone = TWIN.fit(problem(), bare, seed=1)
