@@ -99,7 +99,8 @@ class Residual:
                 f"Return one number for each outcome, or several along a last axis."
             )
         # A root has no gradient at zero: the smallest number keeps it finite, and is far below any rounding.
-        return (value.square().reshape(*shape, -1).mean(-1) + 1e-30).sqrt()
+        numbers = math.prod(value.shape[2:])  # of each outcome; told, since there may be no outcome
+        return (value.square().reshape(*shape, numbers).mean(-1) + 1e-30).sqrt()
 
 
 def _imported(module: str, name: str) -> Residual:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from theoros.models.twins.foam_laws import seen_by_laws, violated
 from theoros.models.twins.foam_scores import Rollout, violations
 from theoros.models.twins.foam_training import Schedule, Weights, Window, train_generator
 from theoros.models.twins.physics import residual
-from theoros.oracles.physics.foam import K0, advance, coarsen_to, equilibrate, voronoi
+from theoros.oracles.physics.foam import K0, T1, advance, coarsen_to, equilibrate, voronoi
 
 
 @residual("growth_by_sides", weight=2.0)
@@ -68,6 +69,18 @@ def test_a_law_of_the_users_is_measured_as_the_twins_own_is(window):
     assert broken == pytest.approx(np.sqrt(np.mean((first.sides - 6.0) ** 2)))
     assert broken == pytest.approx(violations(still)["von_neumann"])
     assert violated([growth_by_sides], Rollout((first,), ())) == {"growth_by_sides": 0.0}
+
+
+def test_a_frame_in_which_events_touched_every_bubble_tells_nothing_of_a_law(window):
+    before, after = window.frames[:2]
+    names = before.ids.tolist()
+    everywhere = tuple(T1(0.0, (a, b), (a, b)) for a, b in pairwise(names))
+    shaken = Rollout((before, after), (everywhere,))
+    assert violated([growth_by_sides], shaken) == {"growth_by_sides": 0.0}
+    beside = Rollout((before, after, window.frames[2]), (everywhere, window.events[1]))
+    assert violated([growth_by_sides], beside) == violated(
+        [growth_by_sides], Rollout(window.frames[1:3], window.events[1:2])
+    )
 
 
 def test_laws_see_the_bubbles_of_all_foams_that_no_event_has_touched(window):
