@@ -18,7 +18,6 @@ from theoros.models.twins.array_components import LearnedArrays
 from theoros.models.twins.conditions import Conditions, NaturalConditions
 from theoros.models.twins.fitted import FittedEnsemble
 from theoros.models.twins.lessons import Lessons, rehearse
-from theoros.models.twins.location_scale import LocationScale
 from theoros.models.twins.members import Members, ignorant, train_members
 from theoros.models.twins.networks import Size
 from theoros.models.twins.options import configured
@@ -71,7 +70,7 @@ class Twin(ABC):
     def fit(
         self, problem: Problem, dataset: Dataset, *, seed: int, previous: FittedSurrogate | None = None
     ) -> FittedEnsemble:
-        """Fit to all labels, beginning from `previous`, which is returned when training goes astray.
+        """Fit to all labels, from nothing; `previous` is returned when training goes astray.
 
         Raises ValueError when there are `residuals` and the space's candidates are not numbers and categories.
         """
@@ -97,33 +96,21 @@ class Twin(ABC):
             return fitted
         try:
             apart = problem.space.kind == "parameters"  # nearly every molecule is somewhere beyond the others
-            return replace(fitted, ensemble=self._trained(labels, lessons, seed, last, apart))
+            return replace(fitted, ensemble=self._trained(labels, lessons, seed, apart))
         except (ArithmeticError, RuntimeError) as error:  # out of memory on a device is a RuntimeError
             usable = last is not None and last.outputs == problem.outputs and last.fidelities == problem.fidelities
             stand_in = last if last is not None and usable else fitted
             return replace(stand_in, n_labels=len(dataset), fell_back=True, message=f"training failed ({error})")
 
-    def _trained(
-        self, labels: _Labels, lessons: Lessons | None, seed: int, last: FittedEnsemble | None, apart: bool
-    ) -> Members:
+    def _trained(self, labels: _Labels, lessons: Lessons | None, seed: int, apart: bool) -> Members:
         device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         table = Table(
             torch.from_numpy(labels.rows).float().to(device),
             torch.from_numpy(labels.outcomes).float().to(device),
             torch.from_numpy(labels.blind(self.training)).to(device),
         )
-        # The components of arrays turn with every label: what networks learned of the last ones is of others.
-        start = last.ensemble.location_scale if last is not None and not self.reads else None
-        return train_members(
-            table,
-            self.shape,
-            self.training,
-            (self.size, self.shape_size),
-            lessons,
-            seed=seed,
-            start=start if isinstance(start, LocationScale) else None,
-            apart=apart,
-        )
+        sizes = (self.size, self.shape_size)
+        return train_members(table, self.shape, self.training, sizes, lessons, seed=seed, apart=apart)
 
     def _lessons(self, problem: Problem, labels: _Labels, seed: int) -> Lessons | None:
         if not self.residuals:

@@ -62,20 +62,6 @@ class LocationScale(nn.Module):
         mean: Tensor = self(rows.expand(self.members, -1, -1))[0]
         return mean
 
-    def begin_with(self, other: LocationScale) -> bool:
-        """Begin halfway between this fresh beginning and what `other` has learned; False where they do not fit.
-
-        Ash & Adams, NeurIPS 2020, arXiv:1910.08475: networks that only go on agree with themselves too much. The
-        waves' frequencies are kept: halfway between two of them lies a third.
-        """
-        mine, theirs = dict(self.named_parameters()), dict(other.named_parameters())
-        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in theirs.items()}:
-            return False
-        for name, parameter in mine.items():
-            share = 1.0 if ".waves." in name else 0.5
-            parameter.data.lerp_(theirs[name].data.to(parameter), share)
-        return True
-
 
 class Ignorance(nn.Module):
     """Means and standard deviations of members that have seen nothing: as far apart as labels are."""

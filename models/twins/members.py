@@ -75,19 +75,18 @@ def train_members(
     lessons: Lessons | None,
     *,
     seed: int,
-    start: LocationScale | None = None,
     apart: bool = False,
 ) -> Members:
-    """Train on `table`; `sizes` are those of the networks of means and of shapes.
+    """Train on `table`, from nothing; `sizes` are those of the networks of means and of shapes.
 
-    `start` are means and standard deviations to begin with. With `apart`, members are told apart beyond the labels.
-    Raises ArithmeticError when nothing finite is found.
+    Members that go on from earlier ones come to differ less than they are wrong (Ash & Adams, NeurIPS 2020,
+    arXiv:1910.08475). With `apart`, members are told apart beyond the labels. Raises ArithmeticError when nothing
+    finite is found.
     """
     d, m = table.conditions.shape[1], table.outcomes.shape[1]
     generator = torch.Generator().manual_seed(derived_seed(seed, "location"))
     model = LocationScale(table.members, d, m, sizes[0], generator).to(table.conditions.device)
-    warm = start is not None and model.begin_with(start)
-    steps = training.count(len(table.outcomes), 0.5 if warm else 1.0)
+    steps = training.count(len(table.outcomes))
     penalties = _penalties(lessons, "means", model, model.means, table, generator)
     fit_location_scale(model, table, training, steps, generator, penalties)
     generator.manual_seed(derived_seed(seed, "shape"))

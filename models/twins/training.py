@@ -39,10 +39,10 @@ class Training:
     rates: tuple[float, float] = (3e-3, 1e-2)
     decay: float = 1e-2
 
-    def count(self, labels: int, share: float = 1.0) -> int:
-        """Optimiser's steps for `labels` labels, or a `share` of them for networks that have learned before."""
+    def count(self, labels: int) -> int:
+        """Optimiser's steps for `labels` labels."""
         low, high = self.steps
-        return max(LOOKS, int(share * min(max(self.passes * labels // self.batch, low), high)))
+        return max(LOOKS, min(max(self.passes * labels // self.batch, low), high))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,8 @@ class HeldOut:
 def blind_to(candidates: Sequence[Candidate], members: int, folds: int) -> NDArray[np.bool_]:
     """Which labels each member does not see, ``members x n``: one candidate in `folds`, another one in each member.
 
-    By the candidate's hash, so that all its labels are left out together, and a twin that goes on from an earlier
-    version leaves out what that one left out. No label is left out of very few.
+    By the candidate's hash, so that all its labels are left out together, in every version. No label is left out of
+    very few.
     """
     if len(candidates) < LEAST:
         return np.zeros((members, len(candidates)), dtype=bool)

@@ -99,7 +99,7 @@ class ScatteringOracle:
     """
 
     name: str = "scattering"
-    cache_version: str = "1"
+    cache_version: str = "2"
 
     def __init__(
         self,

@@ -170,11 +170,11 @@ def test_two_fits_with_one_seed_draw_the_same_and_two_seeds_do_not(linear):
     assert not np.array_equal(first, other)
 
 
-def test_a_warm_start_takes_half_the_steps_and_believes_the_same(linear, fitted):
-    training = Training(members=3, steps=(300, 300))
-    again = twin("cvae", training).fit(*linear, seed=1, previous=fitted["cvae"])
+def test_a_version_does_not_depend_on_the_one_before(linear, fitted):
+    training = Training(members=3, steps=(40, 40))
     x = points(np.linspace(-1.5, 0.8, 20))
-    assert np.abs(again.predict(x).mean - fitted["cvae"].predict(x).mean).max(0) == pytest.approx([0, 0], abs=0.7)
+    fresh, later = (twin("cvae", training).fit(*linear, seed=1, previous=last) for last in (None, fitted["cvae"]))
+    assert np.array_equal(later.predict(x).mean, fresh.predict(x).mean)
 
 
 def test_two_modes_are_drawn_where_a_normal_distribution_would_fill_the_middle(line, make_problem):
