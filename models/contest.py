@@ -14,7 +14,7 @@ import numpy as np
 from theoros.models import registry
 from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Dataset, Problem
-from theoros.models.feasibility import problem_of
+from theoros.models.feasibility import SUCCEEDS, problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +101,12 @@ def held(contest: Contest, problem: Problem, dataset: Dataset) -> Contest:
 
     Prequential assessment (Dawid, J. R. Stat. Soc. A 147, 278 (1984), doi:10.2307/2981683) in blocks: the logarithm
     of the density that a rival gave to a label counts, differences being limited to `MOST_A_LABEL`. Fits begin from
-    nothing and have seeds of their own, so that the result depends on the labels alone. One rival is no contest.
+    nothing and have seeds of their own, so that the result depends on the labels alone: what slow gates turned away is
+    no label, and has no part in it. One rival is no contest.
     """
     if len(contest.rivals) < 2:
         return contest
-    ends = block_ends(len(dataset))
+    ends = block_ends(dataset.decided)
     known = contest.blocks[-1].end if contest.blocks else 0
     new = [(start, end) for start, end in pairwise(ends) if end > known][-REMEMBERED:]
     blocks = [_judged(contest.rivals, problem, dataset, start, end) for start, end in new]
@@ -146,7 +147,7 @@ def log_densities(problem: Problem, model: FittedSurrogate, dataset: Dataset, ro
 
 def _judged(rivals: Sequence[str], problem: Problem, dataset: Dataset, start: int, end: int) -> Block:
     """Fit all rivals to the rows before `start`, and hold those before `end` against them."""
-    seen, dataset = _first(dataset, start), _first(dataset, end)
+    seen, dataset = _first(problem, dataset, start), _first(problem, dataset, end)
     columns = [dataset.outputs.index(output) for output in problem.judged]
     rows = [row for row in range(start, end) if np.isfinite(dataset.values[row, columns]).any()]
     present = [rival for rival in rivals if start >= registry.judged_from(rival)]
@@ -171,8 +172,14 @@ def _densities_of(rival: str, problem: Problem, seen: Dataset, dataset: Dataset,
         return np.full(len(rows), LEAST)
 
 
-def _first(dataset: Dataset, n: int) -> Dataset:
-    return Dataset(dataset.points[:n], dataset.outputs, dataset.values[:n])
+def _first(problem: Problem, dataset: Dataset, n: int) -> Dataset:
+    """The first `n` rows as they were when there were no others: without an output for failures that came later."""
+    outputs, values = dataset.outputs, dataset.values[:n]
+    told = SUCCEEDS in outputs and SUCCEEDS not in problem.columns
+    if told and (values[:, outputs.index(SUCCEEDS)] == 1).all():
+        values = np.delete(values, outputs.index(SUCCEEDS), axis=1)
+        outputs = tuple(output for output in outputs if output != SUCCEEDS)
+    return Dataset(dataset.points[:n], outputs, values)
 
 
 def _discounted(rivals: Sequence[str], blocks: Sequence[Block]) -> dict[str, float]:

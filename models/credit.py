@@ -201,5 +201,5 @@ def _seconds(dataset: Dataset, arms: Sequence[str]) -> Array:
 
 
 def _recent(dataset: Dataset) -> list[Origin]:
-    """The origins of the last `JUDGED` rows, as far as they are known, in the order of decisions."""
-    return [origin for origin in dataset.origins[-JUDGED:] if origin is not None]
+    """The origins of the last `JUDGED` decisions, as far as they are known, in their order."""
+    return [origin for origin in dataset.origins[: dataset.decided][-JUDGED:] if origin is not None]

@@ -78,7 +78,7 @@ class Dataset:
     `values` is ``n x m``, one column per scalar of `outputs`, NaN where a label lacks that output. Rows are in the
     order in which they were decided. `origins` (n) say who chose each, None where that is not known; they are empty
     where it is known of none. `structures` are the arrays that `Problem.structures` names, n each, None where a label
-    lacks it.
+    lacks it. The last `unasked` rows are no decisions: slow gates turned their candidates away.
     """
 
     points: tuple[Point, ...]
@@ -86,9 +86,15 @@ class Dataset:
     values: Array
     origins: tuple[Origin | None, ...] = ()
     structures: Mapping[str, tuple[Structure | None, ...]] = field(default_factory=dict)
+    unasked: int = 0
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @property
+    def decided(self) -> int:
+        """How many rows are decisions; they come first."""
+        return len(self.points) - self.unasked
 
 
 @dataclass(frozen=True)

@@ -361,7 +361,7 @@ def _company(problem: Problem, dataset: Dataset, pending: Sequence[Point]) -> Co
     quota = problem.diversity
     if quota is None:
         return None
-    latest = dataset.points[-quota.remember :] if quota.remember else ()
+    latest = dataset.points[: dataset.decided][-quota.remember :] if quota.remember else ()
     return Company(quota).beside(point.candidate for point in (*latest, *pending))
 
 

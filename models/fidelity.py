@@ -96,7 +96,7 @@ def _run_is_over(problem: Problem, dataset: Dataset, pending: Sequence[Point]) -
     costs = dict(zip(problem.fidelities, problem.costs, strict=True))
     run = 0
     spent = 0.0
-    for point in (*reversed(pending), *reversed(dataset.points)):
+    for point in (*reversed(pending), *reversed(dataset.points[: dataset.decided])):
         if point.fidelity == problem.target:
             break
         run += 1

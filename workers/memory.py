@@ -128,7 +128,8 @@ class Labels:
                 known[entry.sequence] = entry
         kept = [known[sequence] for sequence in sorted(known)]
         judged = {entry.point.candidate.hash for entry in kept}
-        kept += [entry for key, entry in unfit.items() if key not in judged][-MOST_UNFIT:]
+        turned_away = [entry for key, entry in unfit.items() if key not in judged][-MOST_UNFIT:]
+        kept += turned_away
         width, nothing = len(self.outputs), (np.nan,) * len(self.outputs)
         values = np.array([e.values or nothing for e in kept], dtype=np.float64).reshape(len(kept), width)
         outputs, failed = self.outputs, np.array([e.failed for e in kept], dtype=bool)
@@ -137,4 +138,5 @@ class Labels:
         origins = tuple(e.origin for e in kept) if any(e.origin for e in kept) else ()
         names = sorted({name for e in kept for name in e.structures})
         structures = {name: tuple(e.structures.get(name) for e in kept) for name in names}
-        return Dataset(tuple(e.point for e in kept), outputs, values, origins, structures), sorted(known)
+        points = tuple(e.point for e in kept)
+        return Dataset(points, outputs, values, origins, structures, len(turned_away)), sorted(known)

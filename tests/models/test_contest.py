@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from theoros.models import registry
 from theoros.models.contest import CLEAR, MOST_A_LABEL, Block, Contest, block_ends, held, log_densities
 from theoros.models.data import Dataset, LabelNoise, Point, Prediction
+from theoros.models.feasibility import SUCCEEDS
 from theoros.oracles.spaces import Parameters, Real
 
 LINE = Parameters(x=Real(0, 1))
@@ -116,6 +117,36 @@ def test_a_contest_depends_on_the_labels_and_not_on_when_they_were_told(make_pro
     for n in [*sorted(cuts), 60]:
         contest = held(contest, problem, Dataset(data.points[:n], data.outputs, data.values[:n]))
     assert contest == held(Contest(RIVALS[:2]), problem, data)
+
+
+class Alert(Fixed):
+    """Predicts badly where it has been told of failures."""
+
+    def fit(self, problem, dataset, *, seed, previous=None):
+        return Fixed(5.0 if SUCCEEDS in dataset.outputs else 0.9)
+
+
+def among_failures(data: Dataset, failed: tuple[int, ...], unasked: int) -> Dataset:
+    """`data` with an output for failures: of some rows, and of what slow gates turned away."""
+    points = data.points + tuple(Point(LINE.candidate({"x": i / 1000}), "truth") for i in range(unasked))
+    values = np.concatenate([data.values, np.full((unasked, 1), np.nan)])
+    values[list(failed)] = np.nan
+    outputs = (*data.outputs, SUCCEEDS)
+    return Dataset(points, outputs, np.column_stack([values, np.isfinite(values[:, 0])]), unasked=unasked)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), max_size=4))
+def test_neither_what_slow_gates_turn_away_nor_a_failure_to_come_changes_how_labels_judge(make_problem, cuts):
+    data, problem, rivals = labels(60), make_problem(LINE), (RIVALS[0], f"{__name__}:Alert")
+    whole = among_failures(data, (40,), 0)
+    contest = Contest(rivals)
+    for n, unasked in [*sorted(cuts), (60, 7)]:
+        then = Dataset(data.points[:n], data.outputs, data.values[:n])
+        if unasked or n > 40:
+            then = among_failures(then, (40,) if n > 40 else (), unasked)
+        contest = held(contest, problem, then)
+    assert contest == held(Contest(rivals), problem, whole)
+    assert contest.blocks[0].gains[rivals[1]] > 0 > contest.blocks[-1].gains[rivals[1]]
 
 
 def test_a_rival_that_learns_slowly_is_judged_only_beside_labels_enough(make_problem, monkeypatch):

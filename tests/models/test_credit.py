@@ -173,6 +173,15 @@ def test_shares_move_to_the_proposer_whose_proposals_promise_most(make_problem, 
     assert shares(make_problem(LINE), data, "acquisition", ARMS) == dict.fromkeys(ARMS, 1 / 3)
 
 
+def test_promises_are_remembered_however_much_slow_gates_turned_away(make_problem):
+    data, problem = offered({"a": 0.9, "b": 0.1, "c": 0.1}), make_problem(LINE, goal="learn")
+    known, n = shares(problem, data, "proposer", ARMS), JUDGED + 1
+    values = np.concatenate([data.values, np.full((n, data.values.shape[1]), np.nan)])
+    points, origins = (*data.points, *data.points[:1] * n), (*data.origins, *[None] * n)
+    turned_away = replace(data, points=points, values=values, origins=origins, unasked=n)
+    assert shares(problem, turned_away, "proposer", ARMS) == known != dict.fromkeys(ARMS, 1 / 3)
+
+
 def test_labels_that_turn_out_well_speak_against_promises(make_problem):
     rng = np.random.default_rng(5)
     arms = list(rng.choice(["a", "b"], 80))

@@ -339,6 +339,15 @@ class TestFidelities:
         assert choice.fidelity == "truth"
         assert "in a row" in choice.reason
 
+    def test_what_slow_gates_turned_away_ends_no_run(self, ladder, square, label, join, rng):
+        dataset, model = self.fitted(ladder, square, label, join, rng, lambda d: 2 * wave(d) + 5)
+        cheap = label(ladder, square.sample(LONGEST_RUN, rng), wave, fidelity="cheap")
+        gone = label(ladder, square.sample(2, rng), lambda d: math.nan)
+        data = replace(join(dataset, cheap, gone), unasked=2)
+        choice = choose_fidelity(ladder, model, square.sample(1, rng)[0], data, [], ladder.fidelities)
+        assert choice.fidelity == "truth"
+        assert "in a row" in choice.reason
+
     def test_only_open_levels_are_asked(self, ladder, square, label, join, rng):
         dataset, model = self.fitted(ladder, square, label, join, rng, lambda d: 2 * wave(d) + 5)
         proposals = [Proposal(c, "test") for c in square.sample(10, rng)]

@@ -1,7 +1,9 @@
 """A quota of diversity: of the molecules that are asked together no circle holds more than it may."""
 
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,6 +158,14 @@ def test_labels_that_are_remembered_fill_circles_too(believed):
     assert choice.point.candidate == unlike
     (choice,) = chosen(believed, Quota(0.3, 1), [*alike, unlike], [], 1)
     assert "circle" not in choice.reason
+
+
+def test_what_slow_gates_turned_away_is_no_label_that_is_remembered(believed):
+    problem, dataset, _ = believed("tanimoto_gp", Quota(0.3, 1, remember=3))
+    labelled, turned_away = ([Point(candidate(text), problem.target) for text in texts[:3]] for texts in (CHAINS, RINGS))
+    data = replace(dataset, points=(*labelled, *turned_away), values=dataset.values[:6], origins=(), unasked=3)
+    chain, ring = candidate(CHAINS[3]), candidate(RINGS[3])
+    assert decide.roomy(problem, data, [], [chain, ring], np.array([2.0, 1.0])) == [1], "rings were never asked"
 
 
 def test_before_the_first_fit_those_that_fit_are_taken_in_their_order(believed):

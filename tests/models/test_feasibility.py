@@ -64,6 +64,7 @@ def test_what_slow_gates_turned_away_counts_as_failed_from_its_decision_on(squar
     assert [point.candidate for point in dataset.points] == [a.candidate, b.candidate, c.candidate]
     assert dataset.values[:, 1].tolist() == [1.0, 1.0, 0.0]
     assert sequences == [1, 2], "what was not evaluated has no number"
+    assert dataset.decided == len(sequences), "and is no decision"
     dataset, sequences = memory.dataset(None)
     assert [point.candidate for point in dataset.points[2:]] == [c.candidate, d.candidate], "each once; a has a label"
     assert memory.dataset(1)[0].outputs == ("y",)
