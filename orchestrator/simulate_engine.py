@@ -35,6 +35,8 @@ class EngineChooser:
         self._guides, self._learns = plan.acquisition != "random", plan.learns
         self._belief: Belief | None = None
         self._beliefs: dict[int, Belief | None] = {0: None}  # by how many evaluations had ended
+        if plan.gates is not None:  # other seeds may have asked them before
+            plan.gates.begin_anew()
 
     @property
     def model(self) -> FittedSurrogate | None:

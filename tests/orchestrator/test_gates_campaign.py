@@ -22,8 +22,13 @@ from theoros.orchestrator.asktell import NothingToAsk
 from theoros.orchestrator.campaign import Campaign
 from theoros.orchestrator.gates import UNFIT, card_of, gate_counts, unfit_of
 from theoros.orchestrator.report.status import print_campaign
+from theoros.orchestrator.simulate import simulate
+from theoros.orchestrator.simulate_engine import EngineChooser
+from theoros.orchestrator.simulate_methods import OWN, methods, with_seed
+from theoros.orchestrator.simulate_oracle import cheap_oracle, pretended
 from theoros.orchestrator.spec.campaign import CampaignSpec
 from theoros.orchestrator.spec.errors import SpecError
+from theoros.orchestrator.spec.load import spec_from_dict
 from theoros.workers import modelling
 
 MODULE = """
@@ -120,6 +125,19 @@ def test_ask_and_tell_learn_it_too_and_repeat_exactly_after_a_resume(folder, tmp
     again += answered(Campaign.open("gated", tmp_path / "again" / "t.db"), 2)
     assert again == first
     assert SUCCEEDS in campaign.store.model_versions("gated")[-1].hyperparameters
+
+
+def test_a_simulation_learns_it_whatever_other_seeds_have_met_before(folder):
+    spec = spec_from_dict({**SLOW, "budget": {"labels": 14}})
+
+    def simulated(plan):
+        oracle, chooser = cheap_oracle(plan, force=True), EngineChooser(plan)
+        return [step.candidate for step in simulate(plan, oracle, chooser, duration=pretended(plan, plan.spec.seed))]
+
+    plan = methods(spec, folder, [OWN], slots=1)[0].plan
+    first = simulated(plan)
+    simulated(with_seed(plan, 4))
+    assert simulated(plan) == first
 
 
 # -- a campaign ----------------------------------------------------------------------------------------------------

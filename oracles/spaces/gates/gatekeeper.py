@@ -31,10 +31,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Verdict:
-    """Whether a molecule passed the quick gates, and the slow ones too (None: they have not been asked)."""
+    """Whether a molecule passed the quick gates, and the slow ones too (None: they have not been asked).
+
+    It is `unfit` where a slow gate has judged it and turned it away.
+    """
 
     early: bool
     late: bool | None = None
+    unfit: bool = False
 
 
 class Gatekeeper:
@@ -57,6 +61,7 @@ class Gatekeeper:
         self._verdicts: OrderedDict[str, _Verdict] = OrderedDict()
         self._counts: dict[str, Counter[str]] = {}
         self._unfit: list[Candidate] = []
+        self._told: set[str] = set()
 
     def __reduce__(self) -> tuple[type[Gatekeeper], tuple[tuple[Gate, ...]]]:
         """Pickle the gates alone."""
@@ -77,10 +82,11 @@ class Gatekeeper:
         verdict = self._verdict(smiles)
         if verdict.early and verdict.late is None:
             passes = self._passes(self._late, smiles)
-            verdict = _Verdict(True, bool(passes))
+            verdict = _Verdict(True, bool(passes), passes is False)
             self._verdicts[smiles] = verdict
-            if passes is False:
-                self._unfit.append(candidate)
+        if verdict.unfit and smiles not in self._told:
+            self._told.add(smiles)
+            self._unfit.append(candidate)
         return verdict.early and bool(verdict.late)
 
     def refused(self, proposer: str, reason: str) -> None:
@@ -99,9 +105,13 @@ class Gatekeeper:
         return taken
 
     def take_unfit(self) -> list[Candidate]:
-        """What slow gates have turned away since the last call, in its order."""
+        """What slow gates have turned away since the last call, in its order; each molecule once."""
         taken, self._unfit = self._unfit, []
         return taken
+
+    def begin_anew(self) -> None:
+        """For another campaign: verdicts stand, and what slow gates turn away is told from the beginning."""
+        self._unfit, self._told = [], set()
 
     def _verdict(self, smiles: str) -> _Verdict:
         known = self._verdicts.get(smiles)
