@@ -137,10 +137,10 @@ def balance(
         if time.monotonic() > deadline:
             break
         growths = sample(policy, environment, settings.batch, generator, uniform=settings.uniform)
-        smiles = [environment.smiles(growth) for growth in growths]
-        new = [text for text in dict.fromkeys(smiles) if text not in met]
-        met.update(zip(new, log_reward(new), strict=True))
-        growths += _replay(environment, met, settings.replayed, rng)
+        _meet(environment, growths, met, log_reward)
+        replayed = _replay(environment, met, settings.replayed, rng)
+        _meet(environment, replayed, met, log_reward)  # one with stereo marks is built without them
+        growths += replayed
         targets = _targets(environment, growths, met)
         log_forward = policy.log_likelihood(steps_of(environment, [growth.actions for growth in growths]))
         if step == 0:
@@ -149,6 +149,14 @@ def balance(
         _descend(optimizer, policy, trajectory_balance(network.log_flow, log_forward, targets))
         rates.step()
     return met
+
+
+def _meet(environment: Environment, growths: Sequence[Growth], met: dict[str, float], log_reward: LogReward) -> None:
+    """Take in the rewards of what was not met before."""
+    smiles = dict.fromkeys(environment.smiles(growth) for growth in growths)
+    new = [text for text in smiles if text not in met]
+    if new:
+        met.update(zip(new, log_reward(new), strict=True))
 
 
 def _targets(environment: Environment, growths: Sequence[Growth], met: Mapping[str, float]) -> Tensor:
