@@ -26,6 +26,9 @@ from theoros.oracles.spaces.stability import HYPERVALENT_HYDRIDE, is_hypervalent
 ALIKE = 0.4
 #: The lowest standardised acquisition value that is told apart, and that of a molecule outside the space or vetoed.
 LOWEST, OUTSIDE = -2.0, -3.0
+#: The highest. An expected improvement may be as good as nothing for the usual molecules, and many powers of ten more for
+#: a few, which single precision does not hold.
+HIGHEST = 1e3
 #: How far apart the quartiles of a normal distribution are, in standard deviations.
 _QUARTILES = 1.349
 
@@ -36,7 +39,7 @@ class GFlowNetProposer:
 
     Molecules are grown from fragments (`theoros.models.generators.gflownet_environment`) with a probability that
     trajectory balance brings towards exp(`sharpness` z) / Z, where z is the acquisition value, standardised by median
-    and quartiles of molecules with which the space begins, and at least `LOWEST` (Bengio et al., NeurIPS 2021,
+    and quartiles of molecules with which the space begins, from `LOWEST` to `HIGHEST` (Bengio et al., NeurIPS 2021,
     arXiv:2106.04399; Malkin et al., NeurIPS 2022, arXiv:2201.13259). So it looks at many good places and not at the
     best alone; what a decision's training reaches is nearer to that law than its start, and not the law itself. Of all
     molecules met the best are returned, few of them alike. The network of a corpus of `molecules` is trained once and
@@ -84,7 +87,7 @@ class GFlowNetProposer:
 
 
 class _Reward:
-    """Logarithms of rewards: acquisition values, standardised by `usual` ones and bounded below."""
+    """Logarithms of rewards: acquisition values, standardised by `usual` ones and bounded."""
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class _Reward:
         value = None if candidate is None else self._scored.value(candidate)
         if value is None:
             return OUTSIDE
-        return max((value - self._middle) / self._scale, LOWEST)
+        return min(max((value - self._middle) / self._scale, LOWEST), HIGHEST)
 
     def _candidate(self, smiles: str) -> Candidate | None:
         # A sulfoxide's fragment has hydrogen on sulfur(IV) until both of its sides are bonded.

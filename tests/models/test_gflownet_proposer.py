@@ -114,3 +114,12 @@ def test_in_a_space_with_stereo_marks_it_builds_what_has_none(make_problem, tmp_
     seen = frozenset(c.hash for c in labelled)
     found = GFLOWNET.propose(ProposalRequest(make_problem(space), 6, 3, seen, labelled=labelled, score=polarity))
     assert len(found) == 6
+
+
+def test_values_over_many_powers_of_ten_are_searched(request_):
+    def improvement(candidates):
+        return 10.0 ** (200 * polarity(candidates) - 250)
+
+    found = GFLOWNET.propose(replace(request_, score=improvement))
+    assert len(found) == 12
+    assert improvement(found).max() > np.quantile(improvement(SPACE.sample(500, np.random.default_rng(0))), 0.9)
