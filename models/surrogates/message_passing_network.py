@@ -119,7 +119,7 @@ def train(
         torch.manual_seed(seed)
         network = DirectedMessagePassing(training, molecules.descriptors.shape[1], y.shape[1])
         if warm := start is not None and _shapes(start) == _shapes(network):
-            network = copy.deepcopy(start)
+            network = copy.deepcopy(start).requires_grad_(True)
         network = network.float().to(device)
         known = np.flatnonzero(np.isfinite(y).any(1))
         seen, held = known[~unseen[known]], known[unseen[known]][:MOST_LOOKED_AT]

@@ -109,6 +109,9 @@ def test_paths_have_the_moments_that_are_predicted(fitted, smiles_candidates, at
 def test_a_fit_goes_on_from_the_last_one_in_half_the_steps(fitted, smiles_candidates, make_problem, label, at):
     problem, dataset, model = fitted
     again = MessagePassing().fit(problem, dataset, seed=1, previous=model)
+    assert not again.fell_back, again.message
+    for one, other in zip(again.networks, model.networks, strict=True):
+        assert not torch.equal(one.first.weight, other.first.weight), "it has learned more"
     new = at(problem, smiles_candidates[1::2])
     truth = np.array([heteroatoms(p.candidate.data) for p in new])
     assert np.corrcoef(again.predict(new).mean[:, 0], truth)[0, 1] > 0.8
