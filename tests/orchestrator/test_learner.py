@@ -13,6 +13,7 @@ from theoros.models.twins.unseen import Score
 from theoros.orchestrator.agents.bus import Agent, Bus
 from theoros.orchestrator.agents.learner import Learner, version_record
 from theoros.orchestrator.agents.messages import ModelUpdated, Notice, Started
+from theoros.orchestrator.ledger import Ledger
 from theoros.orchestrator.resolve import resolve
 from theoros.orchestrator.spec.load import spec_from_dict
 from theoros.workers.modelling import FitReport
@@ -28,7 +29,7 @@ class SlowDatabase:
     """No labels but the three that are known; storing a version takes two steps."""
 
     def __init__(self):
-        self.ledger = SimpleNamespace(failed=[])
+        self.ledger = Ledger([], 0.0, {}, "truth")
         self.writing, self.written, self.stored = asyncio.Event(), asyncio.Event(), []
 
     def reader(self):
@@ -57,13 +58,13 @@ def test_a_version_that_is_being_stored_when_the_session_ends_is_told():
             strict=False,
             first_fit=3,
             spec=SimpleNamespace(train_once=False, seed=0),
-            problem=SimpleNamespace(goal="optimize", objective=SimpleNamespace(output="y")),
+            problem=SimpleNamespace(goal="optimize", objective=SimpleNamespace(output="y"), target="truth"),
         )
         learner = Learner(bus, database, plan, Trainer(), [], 0, None)
         learner._known, learner._n_labels, learner._newest = {1: True, 2: True, 3: True}, 3, 3
         learner.deliver(Started())
         task = asyncio.create_task(learner.run())
-        await database.writing.wait()
+        await asyncio.wait_for(database.writing.wait(), 10)
         task.cancel()
         await asyncio.sleep(0)
         database.written.set()
