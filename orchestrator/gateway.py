@@ -127,7 +127,8 @@ class Gateway:
         progress = await self._call(self.store.progress, self.campaign, self._costs)
         claims = await self._call(self.store.claims_of, self.campaign)
         unfit = unfit_of(await self._call(self.store.cards, self.campaign, UNFIT))
-        self.ledger = Ledger(evaluations, progress.cost, self._costs, self._target, unfit)
+        earlier, self.ledger = self.ledger, Ledger(evaluations, progress.cost, self._costs, self._target, unfit)
+        self.ledger.go_on_from(earlier)
         self._outside = {claim.evaluation_id for claim in claims if claim.token not in self._attempts}
         self._unread = [key for key in self.ledger.take_unread() if key not in self._read]
 

@@ -58,6 +58,15 @@ class Ledger:
         self.unfit = list(unfit)
         self.add(evaluations)
 
+    def go_on_from(self, earlier: Ledger) -> None:
+        """Write the logs so that those of `earlier` are how they begin: who reads them knows how far he has come.
+
+        Read anew, they are in the order of decisions, and lack failures that were answered after all.
+        """
+        told = {sequence for sequence, _ in earlier.failed}
+        self.failed = [*earlier.failed, *((sequence, point) for sequence, point in self.failed if sequence not in told)]
+        self.asked = [*earlier.asked, *(Counter(self.asked) - Counter(earlier.asked)).elements()]
+
     # -- what was written -------------------------------------------------------------------------------------------
 
     def add(self, evaluations: Iterable[EvaluationRecord]) -> None:

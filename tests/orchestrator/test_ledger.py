@@ -158,3 +158,35 @@ def test_what_a_person_answers_meanwhile_is_noticed(tmp_path):
         assert ended.state == "done"
         assert len(labels) == 1
         assert progress.cost == 1.0
+
+
+def test_logs_that_are_read_anew_go_on_where_their_readers_are(tmp_path):
+    with Store(tmp_path / "t.db") as store:
+        store.create_campaign("c", goal="learn", spec={}, seed=0)
+        owner = store.acquire("c", host="h", pid=1)
+
+        async def work():
+            gateway = Gateway(store, "c", owner)
+            await gateway.open({"high": 1.0}, "high")
+            await gateway.enqueue([Make.decision(n) for n in range(4)], ["y"])
+            tokens = [claim.token for claim in await gateway.claim(["w"] * 4)]
+            await gateway.lose(tokens[0], 1)
+            await gateway.fail(tokens[3], Make.failure(retry_after=None, cost=0.5))
+            failed, asked = list(gateway.ledger.failed), Asked("high")
+            asked.learn(News(0, list(gateway.ledger.asked)))
+            read = len(gateway.ledger.asked)
+            gateway.ledger.settle([], None)
+            await gateway.fail(tokens[2], Make.failure(retry_after=None, cost=0.5))
+            await gateway.abort((await gateway.evaluation_of(tokens[1])).evaluation_id, "hopeless", 0.25)
+            assert await gateway.complete(tokens[0], Make.answer(1.0)), "it was not lost, and is read anew"
+            asked.learn(News(read, gateway.ledger.asked[read:]))
+            gateway.close()
+            return failed, gateway.ledger.failed, asked
+
+        before, after, asked = asyncio.run(work())
+        assert [sequence for sequence, _ in before] == [1, 4]
+        assert after[:2] == before
+        assert [sequence for sequence, _ in after[2:]] == [3]
+        evaluations = store.evaluations("c")
+        assert asked.candidates == seen_candidates(evaluations, "high")
+        assert asked.points == seen_points(evaluations)
