@@ -368,8 +368,18 @@ def test_it_ends_when_there_is_no_more_and_when_it_has_looked_at_many():
     assert few.calls["asked"] == 2
     looked_at = []
     many = asking(["C" * n for n in range(1, 500)])
-    assert admitted(many.ask, lambda c: bool(looked_at.append(c)), frozenset(), 2, 0) == []
+
+    def only(length):
+        return lambda c: bool(looked_at.append(c)) or len(c.text) == length
+
+    assert texts(admitted(many.ask, only(1), frozenset(), 2, 0)) == ["C"]
     assert len(looked_at) == 2 * CHECKS
+
+
+def test_it_does_not_end_with_none_as_long_as_there_are_more():
+    many = asking(["C" * n for n in range(1, 500)])
+    assert texts(admitted(many.ask, lambda c: len(c.text) == 400, frozenset(), 2, 0)) == ["C" * 400]
+    assert admitted(many.ask, lambda c: False, frozenset(), 2, 0) == []
 
 
 def test_it_ends_when_its_time_is_out(monkeypatch):
