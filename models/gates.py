@@ -25,8 +25,8 @@ def admitted(ask: Ask, admits: Callable[[Candidate], bool], seen: Set[str], want
 
     Proposals are taken from the best down; when too few of them pass, `ask` is called again without those that were
     looked at. Ends with fewer when it has no more, after `CHECKS` candidates for each that is wanted, or after
-    `SECONDS`; with none not before it has no more, or time is out: a campaign would end for it. Unless time runs out, what is returned depends on the arguments alone, and not on what the gates
-    remember.
+    `SECONDS`; with none only when it has no more or time is out, since a campaign would end for it. Unless time runs
+    out, what is returned depends on the arguments alone, and not on what the gates remember.
     """
     passed: dict[str, Proposal] = {}
     looked_at: set[str] = set()

@@ -26,8 +26,8 @@ from theoros.oracles.spaces.stability import HYPERVALENT_HYDRIDE, is_hypervalent
 ALIKE = 0.4
 #: The lowest standardised acquisition value that is told apart, and that of a molecule outside the space or vetoed.
 LOWEST, OUTSIDE = -2.0, -3.0
-#: The highest. An expected improvement may be as good as nothing for the usual molecules, and many powers of ten more for
-#: a few, which single precision does not hold.
+#: The highest. An expected improvement may be as good as nothing for the usual molecules, and many powers of ten more
+#: for a few, which single precision does not hold.
 HIGHEST = 1e3
 #: How far apart the quartiles of a normal distribution are, in standard deviations.
 _QUARTILES = 1.349

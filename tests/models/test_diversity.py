@@ -162,7 +162,9 @@ def test_labels_that_are_remembered_fill_circles_too(believed):
 
 def test_what_slow_gates_turned_away_is_no_label_that_is_remembered(believed):
     problem, dataset, _ = believed("tanimoto_gp", Quota(0.3, 1, remember=3))
-    labelled, turned_away = ([Point(candidate(text), problem.target) for text in texts[:3]] for texts in (CHAINS, RINGS))
+    labelled, turned_away = (
+        [Point(candidate(text), problem.target) for text in texts[:3]] for texts in (CHAINS, RINGS)
+    )
     data = replace(dataset, points=(*labelled, *turned_away), values=dataset.values[:6], origins=(), unasked=3)
     chain, ring = candidate(CHAINS[3]), candidate(RINGS[3])
     assert decide.roomy(problem, data, [], [chain, ring], np.array([2.0, 1.0])) == [1], "rings were never asked"

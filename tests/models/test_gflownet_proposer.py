@@ -108,7 +108,9 @@ def test_a_molecule_that_is_not_in_the_space_has_the_lowest_reward(request_):
 
 
 def test_in_a_space_with_stereo_marks_it_builds_what_has_none(make_problem, tmp_path):
-    (tmp_path / "start.smi").write_text("\n".join(["C[C@H](O)F", "C/C=C/C", "C[C@H](F)CO", "CCO", "CCF", "CCCN"]) + "\n")
+    (tmp_path / "start.smi").write_text(
+        "\n".join(["C[C@H](O)F", "C/C=C/C", "C[C@H](F)CO", "CCO", "CCF", "CCCN"]) + "\n"
+    )
     space = Molecules(heavy_atoms=(1, 8), stereo=True, file=str(tmp_path / "start.smi"))
     labelled = tuple(space.seeds()[:3])
     seen = frozenset(c.hash for c in labelled)
