@@ -52,12 +52,14 @@ class Made:
 
         What is not in the space would stop the surrogate, or cost an evaluation.
         """
-        feasible = self.problem.feasible
+        feasible, space = self.problem.feasible, self.problem.space
         kept: list[Bred] = []
         refused: list[str] = []
         for candidate, descent in made:
             try:
-                member = self.problem.space.candidate(candidate)
+                member = space.candidate(candidate)
+                if space.is_finite:  # a library writes candidates that it does not list as well
+                    space.check(member)
             except InvalidCandidate as error:
                 refused.append(str(error))
                 tell(str(error.reason or Refusal.OTHER))

@@ -124,11 +124,13 @@ class _Sceptic:
         The search and the choice after it ask for the same one: it is made once.
         """
         global _last
-        if own and _last is not None and _last.belief() is belief and _last.dataset() is dataset:
-            return _last.made
+        asked = (problem.objective, problem.constraints, problem.fidelities, problem.deterministic)
+        if own and _last is not None and _last.asked == asked:
+            if _last.belief() is belief and _last.dataset() is dataset:
+                return _last.made
         made = cls._made(problem, belief, dataset, own=own)
         if own:
-            _last = _Made(weakref.ref(belief), weakref.ref(dataset), made)
+            _last = _Made(weakref.ref(belief), weakref.ref(dataset), asked, made)
         return made
 
     @classmethod
@@ -181,10 +183,11 @@ def sceptical(problem: Problem, model: OutputModel) -> OutputModel:
 
 
 class _Made(NamedTuple):
-    """The sceptic of a belief and a dataset, neither of which ever changes."""
+    """The sceptic of a belief and a dataset, neither of which ever changes, and of what is asked of them."""
 
     belief: weakref.ref[GaussianBelief]
     dataset: weakref.ref[Dataset]
+    asked: tuple[Any, ...]
     made: GaussianBelief
 
 

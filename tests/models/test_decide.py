@@ -267,6 +267,19 @@ class TestPropose:
         Careless.propose = lambda self, request: [Candidate("molecule", {"smiles": "xx"})]
         assert {p.proposer for p in proposed([Careless()])} == {"random"}
 
+    def test_what_a_library_does_not_list_is_outside_it(self, make_problem, molecule_library, caplog):
+        class Inventive:
+            name, kinds, needs_model = "inventive", frozenset({"molecule"}), False
+
+            def propose(self, request: ProposalRequest):
+                return [Candidate("molecule", {"smiles": text}) for text in ("OCC", "CCCCCCCCCCCCI")]
+
+        problem, random = make_problem(molecule_library), registry.acquisition("random")
+        dataset = Dataset((), ("y",), np.zeros((0, 1)))
+        found = decide.propose(problem, [Inventive()], dataset, None, random, [], frozenset(), 2, 0)
+        assert [p.candidate.text for p in found] == ["CCO"]
+        assert "'inventive' made 1 of 2 candidates outside the space" in caplog.text
+
     def test_an_exhausted_space_yields_nothing(self, make_problem, label):
         space = Parameters(a=Categorical("u", "v"), b=Categorical("w", "x"))
         problem = make_problem(space)
@@ -343,7 +356,7 @@ class TestFidelities:
         dataset, model = self.fitted(ladder, square, label, join, rng, lambda d: 2 * wave(d) + 5)
         cheap = label(ladder, square.sample(LONGEST_RUN, rng), wave, fidelity="cheap")
         gone = label(ladder, square.sample(2, rng), lambda d: math.nan)
-        data = replace(join(dataset, cheap, gone), unasked=2)
+        data = replace(join(join(dataset, cheap), gone), unasked=2)
         choice = choose_fidelity(ladder, model, square.sample(1, rng)[0], data, [], ladder.fidelities)
         assert choice.fidelity == "truth"
         assert "in a row" in choice.reason

@@ -1,5 +1,7 @@
 """The sceptic: what is unlike all labels is worse than any of them, whatever the unit, the sense and the scale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,14 @@ def test_small_values_are_sought_as_large_ones_of_the_opposite(fitted, smiles_ca
     acquisition, new = ScepticalUpperBound(), smiles_candidates[16:]
     scores = acquisition.scorer(problem, model, dataset, [], seed=3)(new)
     assert acquisition.scorer(opposite, other, negated, [], seed=3)(new) == pytest.approx(scores, abs=0.01)
+
+
+def test_another_question_to_the_same_belief_has_another_answer(fitted, smiles_candidates, make_problem, molecules):
+    problem, dataset, model = fitted
+    opposite, acquisition, new = make_problem(molecules, maximize=False), ScepticalUpperBound(), smiles_candidates[16:]
+    acquisition.scorer(problem, model, dataset, [], seed=3)
+    after = acquisition.scorer(opposite, model, dataset, [], seed=3)(new)
+    assert np.array_equal(after, acquisition.scorer(opposite, model, replace(dataset), [], seed=3)(new))
 
 
 def test_it_keeps_the_contract_over_molecules_and_over_parameters(
