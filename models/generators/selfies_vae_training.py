@@ -14,6 +14,8 @@ from theoros.models.generators.selfies_strings import Alphabet, tokens_of
 from theoros.models.generators.selfies_vae import SIZES, SelfiesVAE, Sizes, evidence_bound
 from theoros.models.generators.weights import trained
 from theoros.oracles.spaces.molecules import Molecules
+from theoros.oracles.spaces.starting_molecules import state_of
+from theoros.oracles.spaces.table import FileState
 
 #: Counts changes of this code after which weights have to be trained anew.
 VERSION = 1
@@ -46,9 +48,13 @@ def fitted(corpus: Sequence[tuple[str, ...]], training: Training, *, sizes: Size
     return model.eval()
 
 
-@lru_cache(maxsize=4)
 def fitted_to(space: Molecules, training: Training, sizes: Sizes = SIZES) -> SelfiesVAE:
     """The model of a space's starting molecules; raises ValueError when it has none that SELFIES can write."""
+    return _fitted_to(space, state_of(space), training, sizes)
+
+
+@lru_cache(maxsize=4)
+def _fitted_to(space: Molecules, state: FileState | None, training: Training, sizes: Sizes) -> SelfiesVAE:
     corpus = starting_tokens(space)
     if not corpus:
         raise ValueError(

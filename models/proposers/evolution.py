@@ -22,6 +22,8 @@ from theoros.models.proposers.screening import admissible
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
+from theoros.oracles.spaces.starting_molecules import state_of
+from theoros.oracles.spaces.table import FileState
 
 ATTEMPTS_PER_CHILD = 12
 #: Molecules of the space's own set that every search screens before it breeds.
@@ -95,7 +97,7 @@ class Evolution(ABC):
 
     def _founders(self, request: ProposalRequest, space: Molecules, rng: np.random.Generator) -> list[Candidate]:
         labelled = list(request.labelled[: self.population // 2])
-        return [*labelled, *_bank(space), *space.sample(self.population - len(labelled), rng)]
+        return [*labelled, *_bank(space, state_of(space)), *space.sample(self.population - len(labelled), rng)]
 
 
 def descent(child: str, family: Mapping[str, tuple[str, ...]]) -> tuple[Descent, ...]:
@@ -142,7 +144,7 @@ def children(
 
 
 @lru_cache(maxsize=4)
-def _bank(space: Molecules) -> tuple[Candidate, ...]:
+def _bank(space: Molecules, state: FileState | None) -> tuple[Candidate, ...]:
     return tuple(space.sample(BANK, np.random.default_rng(0)))
 
 

@@ -15,6 +15,8 @@ from theoros.models.proposers.evolution import Breed, Evolution, parent
 from theoros.models.proposers.genetic.editing import VALENCES, finished
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
+from theoros.oracles.spaces.starting_molecules import state_of
+from theoros.oracles.spaces.table import FileState
 
 #: Tokens that open a branch or close a ring; the one after them says how long the branch or how wide the ring is.
 STRUCTURE = ("[Branch1]", "[=Branch1]", "[#Branch1]", "[Branch2]", "[=Branch2]", "[Ring1]", "[=Ring1]", "[Ring2]")
@@ -59,13 +61,17 @@ def breeder(space: Molecules, mutation_rate: float) -> Breed:
     return breed
 
 
-@lru_cache(maxsize=16)
 def alphabet(space: Molecules) -> Tokens:
     """The tokens that edits may write, each once.
 
     They are neutral atoms of the space's elements with every bond that their valence allows, rings and branches, and
     whatever else some of the starting molecules are written with (``[N+1]`` of a nitro group).
     """
+    return _alphabet(space, state_of(space))
+
+
+@lru_cache(maxsize=16)
+def _alphabet(space: Molecules, state: FileState | None) -> Tokens:
     own = [element for element in space.elements if element in _ORGANIC]
     atoms = [
         f"[{bond}{element}]" for element in own for order, bond in enumerate(("", "=", "#"), 1) if _can(element, order)

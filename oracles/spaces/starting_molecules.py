@@ -47,6 +47,11 @@ def path_of(file: str) -> str:
     return str(Path(found.origin).parent / "data" / "zinc250k.smiles")
 
 
+def state_of(space: Molecules) -> table.FileState | None:
+    """The state of the file with which a space begins, for keys of caches; None for the shipped set."""
+    return None if space.file is None else table.file_state(path_of(space.file))
+
+
 def check_file(path: str, sha256: str | None) -> None:
     """Raise SpaceError when the file is missing, has no SMILES, is not the one that was declared, or can't be read to
     its end.

@@ -11,6 +11,7 @@ import pytest
 from tests.models.molecule_proposers import PROPOSERS
 from theoros.models.checks import check_proposer
 from theoros.models.contract import ProposalRequest
+from theoros.oracles.spaces import Molecules
 
 
 @pytest.fixture(params=PROPOSERS)
@@ -71,3 +72,16 @@ def test_before_the_first_fit_it_is_refused(name, proposer, request_):
     with pytest.raises(ValueError) as error:
         proposer.propose(replace(request_, score=None))
     assert str(error.value) == f"The proposer {name!r} works after the first fit. Use 'random' before it."
+
+
+@pytest.mark.parametrize("name", ["genetic", "selfies", "gflownet", "selfies_vae"], indirect=True)
+def test_it_begins_with_what_the_file_holds_now(proposer, make_problem, tmp_path):
+    def found(smiles, file):
+        file.write_text("\n".join(smiles) + "\n")
+        space = Molecules(heavy_atoms=(1, 7), file=str(file))
+        request = ProposalRequest(make_problem(space), 4, 3, frozenset(), score=lambda cs: np.zeros(len(cs)))
+        return [candidate.text for candidate in proposer.propose(request)]
+
+    chains, rings = ["CCCCO", "CCCN", "CCF", "CCC=O"], ["C1CCCC1O", "c1ccccc1", "C1CCOC1", "OC1CCC1"]
+    found(chains, tmp_path / "start.smi")
+    assert found(rings, tmp_path / "start.smi") == found(rings, tmp_path / "other.smi")
