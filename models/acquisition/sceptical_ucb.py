@@ -125,9 +125,8 @@ class _Sceptic:
         """
         global _last
         asked = (problem.objective, problem.constraints, problem.fidelities, problem.deterministic)
-        if own and _last is not None and _last.asked == asked:
-            if _last.belief() is belief and _last.dataset() is dataset:
-                return _last.made
+        if own and _last is not None and _last.holds(belief, dataset, asked):
+            return _last.made
         made = cls._made(problem, belief, dataset, own=own)
         if own:
             _last = _Made(weakref.ref(belief), weakref.ref(dataset), asked, made)
@@ -189,6 +188,10 @@ class _Made(NamedTuple):
     dataset: weakref.ref[Dataset]
     asked: tuple[Any, ...]
     made: GaussianBelief
+
+    def holds(self, belief: GaussianBelief, dataset: Dataset, asked: tuple[Any, ...]) -> bool:
+        """Whether it is that of these."""
+        return self.belief() is belief and self.dataset() is dataset and self.asked == asked
 
 
 _last: _Made | None = None
