@@ -123,14 +123,18 @@ class Gateway:
         await self._reload()
 
     async def _reload(self) -> None:
-        evaluations = await self._call(self.store.evaluations, self.campaign)
-        progress = await self._call(self.store.progress, self.campaign, self._costs)
-        claims = await self._call(self.store.claims_of, self.campaign)
-        unfit = unfit_of(await self._call(self.store.cards, self.campaign, UNFIT))
-        earlier, self.ledger = self.ledger, Ledger(evaluations, progress.cost, self._costs, self._target, unfit)
+        # In one call: what others write between two of them would be noted in the ledger that goes.
+        evaluations, spent, claims, unfit = await self._call(self._stored)
+        earlier, self.ledger = self.ledger, Ledger(evaluations, spent, self._costs, self._target, unfit)
         self.ledger.go_on_from(earlier)
         self._outside = {claim.evaluation_id for claim in claims if claim.token not in self._attempts}
         self._unread = [key for key in self.ledger.take_unread() if key not in self._read]
+
+    def _stored(self) -> tuple[list[EvaluationRecord], float, list[Claim], list[Unfit]]:
+        """What a ledger is made of: evaluations, what they have cost, claims, and what slow gates turned away."""
+        store, name = self.store, self.campaign
+        spent = store.progress(name, self._costs).cost
+        return store.evaluations(name), spent, store.claims_of(name), unfit_of(store.cards(name, UNFIT))
 
     async def enqueue(self, decisions: Sequence[DecisionRecord], required: Sequence[str]) -> list[EvaluationRecord]:
         """Commit decisions; see `Store.enqueue`."""

@@ -190,3 +190,28 @@ def test_logs_that_are_read_anew_go_on_where_their_readers_are(tmp_path):
         evaluations = store.evaluations("c")
         assert asked.candidates == seen_candidates(evaluations, "high")
         assert asked.points == seen_points(evaluations)
+
+
+def test_what_is_decided_while_the_ledger_is_read_anew_is_in_it(tmp_path):
+    with Store(tmp_path / "t.db") as store:
+        store.create_campaign("c", goal="learn", spec={}, seed=0)
+        owner = store.acquire("c", host="h", pid=1)
+
+        async def work():
+            gateway = Gateway(store, "c", owner)
+            await gateway.open({"high": 1.0}, "high")
+            await gateway.enqueue([Make.decision(0)], ["y"])
+            (claim,) = await gateway.claim(["w"])
+            await gateway.lose(claim.token, 1)
+            gateway.ledger.settle([], None)
+            late = asyncio.create_task(gateway.complete(claim.token, Make.answer(1.0)))
+            for n in range(1, 12):
+                await gateway.enqueue([Make.decision(n)], ["y"])
+                assert await gateway.claim(["w"])
+            await late
+            gateway.close()
+            return gateway.ledger
+
+        ledger = asyncio.run(work())
+        told = store.progress("c", {"high": 1.0})
+        assert (ledger.last_sequence, ledger.progress().counts) == (12, told.counts)
