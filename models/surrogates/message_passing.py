@@ -149,10 +149,7 @@ class MessagePassing:
             if last is not None:
                 networks, scaling = last.networks, last.scaling
             else:
-                columns = described.shape[1]
-                networks = tuple(
-                    DirectedMessagePassing(self.training, columns, len(labels)).eval() for _ in range(self.members)
-                )
+                networks = self._untrained(described.shape[1], len(labels), seed)
         features = [learned_features(own, _molecules(candidates, described, scaling)) for own in networks]
         return FittedMessagePassing(
             name=self.name,
@@ -165,6 +162,14 @@ class MessagePassing:
             fell_back=bool(message),
             message=message,
         )
+
+    def _untrained(self, descriptors: int, outputs: int, seed: int) -> tuple[DirectedMessagePassing, ...]:
+        """What networks are before they learn."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(seed, "untrained"))
+            return tuple(
+                DirectedMessagePassing(self.training, descriptors, outputs).eval() for _ in range(self.members)
+            )
 
     def _networks(
         self,

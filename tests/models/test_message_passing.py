@@ -10,6 +10,7 @@ from rdkit import Chem
 
 from theoros.models.checks import check_surrogate
 from theoros.models.molecule_graphs import graph
+from theoros.models.surrogates import message_passing
 from theoros.models.surrogates.bayesian_layer import BayesianLayer
 from theoros.models.surrogates.graph_batch import GraphBatch
 from theoros.models.surrogates.message_passing import MessagePassing
@@ -116,6 +117,19 @@ def test_a_fit_goes_on_from_the_last_one_in_half_the_steps(fitted, smiles_candid
     truth = np.array([heteroatoms(p.candidate.data) for p in new])
     assert np.corrcoef(again.predict(new).mean[:, 0], truth)[0, 1] > 0.8
     assert Training().count(600, 0.5) == Training().count(600) // 2
+
+
+def test_where_training_fails_a_fit_repeats_all_the_same(fitted, smiles_candidates, at, monkeypatch):
+    problem, dataset, _ = fitted
+
+    def astray(*_, **__):
+        raise ArithmeticError("not finite")
+
+    monkeypatch.setattr(message_passing, "train", astray)
+    models = [MessagePassing().fit(problem, dataset, seed=1) for _ in range(2)]
+    assert all(model.fell_back for model in models)
+    first, again = (model.predict(at(problem, smiles_candidates)).mean for model in models)
+    assert np.array_equal(first, again)
 
 
 def test_outputs_share_the_networks_and_each_uses_the_labels_that_have_it(
