@@ -165,7 +165,7 @@ class GaussianProcess:
             except FitFailed as failure:
                 message = f"{output}: no fit worked ({failure})"
                 kept = _without_fit(structure, encoder, labels, start)
-                if kept is None and last is not None and output in last.outputs:
+                if kept is None and last is not None and set(problem.outputs) <= set(last.outputs):
                     return replace(last, fell_back=True, message=f"{message}; the previous version is kept")
                 model = kept or _ignorant(structure, encoder, labels)
                 messages.append((True, message))

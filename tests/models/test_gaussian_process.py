@@ -10,6 +10,7 @@ import pytest
 
 from theoros.models.checks import check_surrogate
 from theoros.models.data import Dataset, Point
+from theoros.models.feasibility import SUCCEEDS, problem_of
 from theoros.models.surrogates import fitting, marginal
 from theoros.models.surrogates.gaussian_process import GaussianProcess, TanimotoGaussianProcess
 from theoros.oracles.spaces import Parameters, Real
@@ -195,6 +196,16 @@ class TestWhenFitsFail:
         assert model.fell_back
         assert model.n_labels == 8
         assert "previous version is kept" in model.message
+
+    def test_the_previous_model_is_not_returned_where_it_lacks_an_output(self, problem, dataset, monkeypatch, request):
+        previous = GaussianProcess().fit(problem, dataset, seed=0)
+        request.getfixturevalue("broken")
+        monkeypatch.setattr("theoros.models.surrogates.gaussian_process._without_fit", lambda *args: None)
+        outcomes = np.column_stack([dataset.values, np.arange(len(dataset)) != 3])
+        failed = replace(dataset, outputs=(*dataset.outputs, SUCCEEDS), values=outcomes)
+        model = GaussianProcess().fit(problem_of(problem, failed), failed, seed=0, previous=previous)
+        assert model.fell_back
+        assert model.predict(dataset.points).outputs == ("y", SUCCEEDS)
 
     def test_one_failure_is_mended_by_another_start(self, problem, dataset, monkeypatch):
         real, calls = marginal.minimize, []
