@@ -273,4 +273,3 @@ def test_weights_that_are_no_numbers_are_an_arithmetic_error():
 def test_steps_are_bounded_on_both_sides():
     training = Training(passes=100, steps=(50, 400), batch=100)
     assert [training.count(n) for n in (10, 200, 100_000)] == [50, 200, 400]
-    assert training.count(200, 0.5) == 100
