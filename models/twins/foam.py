@@ -177,7 +177,7 @@ class FoamTwin:
     def with_options(cls, options: Mapping[str, Any]) -> Self:
         """The twin that a campaign file asks for; raises OptionError.
 
-        ``members`` is a number of two or more, ``steps`` the most steps of training, and with ``physics: false`` the
+        ``members`` is a number of three or more, ``steps`` the most steps of training, and with ``physics: false`` the
         laws are left out of the loss. Gas is conserved all the same, by how frames are made. ``residuals`` is a list of
         ``module:name`` of further laws.
         """

@@ -12,8 +12,9 @@ from theoros.models.options import OptionError, checked, load
 from theoros.models.twins.physics import Residual
 from theoros.models.twins.training import Training
 
-#: Fewer members show no spread, and fewer steps no learning.
-Members = Annotated[int, Field(ge=2, strict=True)]
+#: One member shows no spread, and two differ in one direction only, as if one pending answer were to settle all others;
+#: fewer steps are no learning.
+Members = Annotated[int, Field(ge=3, strict=True)]
 Steps = Annotated[int, Field(ge=20, strict=True)]
 #: The options of twins of numbers, and what they may be; laws and arrays are looked at more closely than by their type.
 KINDS = {"members": Members, "steps": Steps, "residuals": Any, "arrays": Any}
@@ -22,7 +23,7 @@ KINDS = {"members": Members, "steps": Steps, "residuals": Any, "arrays": Any}
 def configured(options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `theoros.models.twins.ensemble.Twin` that `options` mean; raises OptionError.
 
-    ``members`` is a number of two or more, ``steps`` the most steps of training, ``residuals`` a list of
+    ``members`` is a number of three or more, ``steps`` the most steps of training, ``residuals`` a list of
     ``module:name`` of `Residual` objects, and ``arrays`` a list of the array outputs that are learned too.
     """
     values, plain = checked("The twin", KINDS, options), Training()

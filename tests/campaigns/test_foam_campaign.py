@@ -50,7 +50,7 @@ def test_an_oracle_that_gives_no_films_is_refused_with_the_mend(content):
 
 
 def test_the_file_may_leave_physics_out_of_its_loss(content):
-    content["surrogate"] = {"foam_twin": {"members": 2, "steps": 20, "physics": False}}
+    content["surrogate"] = {"foam_twin": {"members": 3, "steps": 20, "physics": False}}
     assert resolve(spec_from_dict(content), FOLDER).models.options["physics"] is False
     content["surrogate"]["foam_twin"]["physics"] = "off"
     with pytest.raises(SpecError) as caught:

@@ -46,7 +46,7 @@ SPEC = {
     "workers": {"slots": 1},
 }
 LAWFUL = {
-    "surrogate": {"cvae": {"residuals": ["laws_beside:rim"], "steps": 20, "members": 2}},
+    "surrogate": {"cvae": {"residuals": ["laws_beside:rim"], "steps": 20, "members": 3}},
     "acquisition": "violation",
 }
 GROVE = {"surrogate": "surrogate_beside:Grove", "acquisition": "std"}
@@ -117,7 +117,7 @@ def test_a_campaign_is_run_with_them_to_its_end(folder, named, surrogate):
 
 def test_a_simulation_finds_them_and_a_rival_has_none_of_their_options(folder):
     """Called from elsewhere, as people do."""
-    laws = {"cvae": {"residuals": ["laws_beside:positive"], "steps": 20, "members": 2}}
+    laws = {"cvae": {"residuals": ["laws_beside:positive"], "steps": 20, "members": 3}}
     branin = {"oracle": {"synthetic": {"function": "Branin"}}, "question": {"learn": "value"}}
     file = written(folder, **branin, surrogate=laws, acquisition="std")
     arguments = [str(file), "--against", "random_forest", "--seeds", "1", "--results", str(folder / "results")]

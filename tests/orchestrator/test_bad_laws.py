@@ -173,7 +173,7 @@ def test_a_weight_that_weighs_nothing_is_refused(folder, monkeypatch, arguments,
     assert f"'laws_badly_weighed:law' can't be loaded: {message}." in error.message
 
 
-@pytest.mark.parametrize("surrogate", ["cvae", {"flow_matching": {"members": 2}}])
+@pytest.mark.parametrize("surrogate", ["cvae", {"flow_matching": {"members": 3}}])
 def test_violations_of_no_law_are_not_asked_for(folder, surrogate):
     name = surrogate if isinstance(surrogate, str) else "flow_matching"
     error = refused({**CHAMBER, "surrogate": surrogate, "acquisition": "violation"}, folder)

@@ -295,7 +295,7 @@ def test_a_file_says_how_many_members_there_are_and_how_long_they_are_trained():
 
 
 def test_without_physics_the_laws_are_no_terms_of_its_loss_and_are_told_all_the_same(dataset):
-    twin = surrogate("foam_twin", {"members": 2, "steps": 20, "physics": False})
+    twin = surrogate("foam_twin", {"members": 3, "steps": 20, "physics": False})
     assert twin.weights == Weights().without_physics()
     fitted = replace(twin, steps=2).fit(problem(), dataset, seed=3)
     assert set(fitted.hyperparameters()["loss"]) == {"frames", "gas", "adversarial"}
@@ -307,7 +307,7 @@ def test_without_physics_the_laws_are_no_terms_of_its_loss_and_are_told_all_the_
     [
         ({"arrays": []}, "The foam twin has no option 'arrays'. It has members, steps, physics, residuals."),
         ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
-        ({"members": 1}, "input should be greater than or equal to 2 (got 1). Or leave it out."),
+        ({"members": 2}, "input should be greater than or equal to 3 (got 2). Or leave it out."),
         ({"steps": 19}, "input should be greater than or equal to 20 (got 19). Or leave it out."),
         ({"physics": "no"}, "input should be a valid boolean (got 'no'). Or leave it out."),
     ],

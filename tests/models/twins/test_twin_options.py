@@ -31,7 +31,7 @@ def test_without_options_it_is_the_same_as_ever():
     ("options", "message"),
     [
         ({"layers": 3}, "The twin has no option 'layers'. It has members, steps, residuals, arrays."),
-        ({"members": 1}, "input should be greater than or equal to 2 (got 1). Or leave it out."),
+        ({"members": 2}, "input should be greater than or equal to 3 (got 2). Or leave it out."),
         ({"steps": True}, "input should be a valid integer (got True). Or leave it out."),
         ({"residuals": "a:b"}, "A twin's residuals are a list of 'module:name', not 'a:b'."),
         ({"arrays": "spectrum"}, "A twin's arrays are a list of outputs, each named once, not 'spectrum'."),
