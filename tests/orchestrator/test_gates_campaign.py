@@ -109,7 +109,7 @@ def test_what_a_slow_gate_turns_away_is_learned_as_failed(folder):
     unfit = unfit_of(campaign.store.cards("gated", UNFIT))
     assert unfit
     assert all("n" in one.candidate.text.lower() for one in unfit)
-    assert all(1 <= one.decision <= 13 for one in unfit)
+    assert all(one.decision >= 1 for one in unfit)
     assert sum(gate_counts(campaign.store, "gated")["logp_of_gated:no_nitrogen"].values()) >= len(unfit)
     last = campaign.store.model_versions("gated")[-1]
     assert SUCCEEDS in last.hyperparameters, "the model has an output for what fails"
