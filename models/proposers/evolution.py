@@ -97,7 +97,7 @@ class Evolution(ABC):
 
     def _founders(self, request: ProposalRequest, space: Molecules, rng: np.random.Generator) -> list[Candidate]:
         labelled = list(request.labelled[: self.population // 2])
-        return [*labelled, *_bank(space, state_of(space)), *space.sample(self.population - len(labelled), rng)]
+        return [*labelled, *bank(space, state_of(space)), *space.sample(self.population - len(labelled), rng)]
 
 
 def descent(child: str, family: Mapping[str, tuple[str, ...]]) -> tuple[Descent, ...]:
@@ -144,7 +144,8 @@ def children(
 
 
 @lru_cache(maxsize=4)
-def _bank(space: Molecules, state: FileState | None) -> tuple[Candidate, ...]:
+def bank(space: Molecules, state: FileState | None) -> tuple[Candidate, ...]:
+    """`BANK` molecules of the space's own set, in the `state` that its file has, the same in every search."""
     return tuple(space.sample(BANK, np.random.default_rng(0)))
 
 

@@ -1,5 +1,6 @@
 """The genetic algorithm: what its operators make, and what it may not do."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
+from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
 from tests.timing import processor_seconds
 from theoros.models.contract import ProposalRequest
@@ -126,6 +128,43 @@ def test_what_the_operators_do_to_small_molecules():
         mutations.append_atom, "C"
     )
     assert {"N", "O", "F", "S"} == operated(mutations.substitute_atom, "C")
+
+
+def test_a_bond_slides_to_neighbouring_places():
+    assert operated(mutations.slide_bond, "Cc1ccccc1Cl") >= {"Cc1cccc(Cl)c1", "Cc1ccc(Cl)cc1"}
+    assert "CC1CC1" in operated(mutations.slide_bond, "C1CCC1")  # one end of a ring's bond is inside the ring now
+
+
+@given(st.sampled_from(["CC(C)C(=O)OC", "OCC1CCCO1", "c1ccncc1C", "C1CC2CC1CC2"]), st.integers(0, 2**32 - 1))
+def test_sliding_keeps_atoms_and_their_bonds(smiles, seed):
+    copy = editable(graph(smiles))
+    if mutations.slide_bond(copy, chemistry(), np.random.default_rng(seed)) and (made := finished(copy)):
+        before, after = graph(smiles), graph(made)
+        assert CalcMolFormula(after) == CalcMolFormula(before)
+        assert after.GetNumBonds() == before.GetNumBonds()
+
+
+def test_elements_are_drawn_as_the_molecules_of_the_space_have_them():
+    every = ("C", "N", "O", "F", "B", "Si")
+    like = mutations.Chemistry.like(every, 9, ["CCCCCCCCC(=O)N", "CCCCCCCO"])
+    rng = np.random.default_rng(0)
+    drawn = Counter(like.element(1, rng) for _ in range(3000))
+    assert set(drawn) == set(every)
+    assert drawn["C"] > drawn["O"] > drawn["N"] > drawn["Si"]
+    assert drawn["F"] + drawn["B"] + drawn["Si"] < 0.06 * 3000  # three with a weight of 0.02 beside 1, 0.35 and 0.25
+    assert {like.element(3, rng) for _ in range(300)} == {"C", "N", "B", "Si"}
+    assert {like.element(4, rng, other_than="C") for _ in range(50)} == {"Si"}
+    assert like.element(5, rng) is None
+    assert set(mutations.Chemistry.like(every, 9, []).weights) == {0.02}  # nothing is known: all alike
+
+
+def test_some_mutations_are_several_changes_at_once():
+    def made(seed):
+        return mutations.mutate(parent("CCCC"), chemistry(20), np.random.default_rng(seed))
+
+    single = set().union(*(operated(operator, "CCCC", seeds=200, most=20) for operator in mutations.OPERATORS))
+    children = [smiles for smiles in map(made, range(1000)) if smiles]
+    assert 0.15 < np.mean([smiles not in single for smiles in children]) < 0.35
 
 
 def test_nothing_grows_beyond_the_cap():

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
 
-from theoros.models.proposers.evolution import Breed, Evolution, children, parent
+from theoros.models.proposers.evolution import Breed, Evolution, bank, children, parent
 from theoros.models.proposers.genetic.crossover import crossover
 from theoros.models.proposers.genetic.editing import parent_of
 from theoros.models.proposers.genetic.mutations import Chemistry, mutate
 from theoros.oracles.candidate import Candidate
 from theoros.oracles.spaces.molecules import Molecules
+from theoros.oracles.spaces.starting_molecules import state_of
+from theoros.oracles.spaces.table import FileState
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,13 @@ def offspring(
     return [child for child, _ in children(parents, n, space, _breeder(space, mutation_rate), rng, known)]
 
 
+@lru_cache(maxsize=4)
+def _chemistry(space: Molecules, state: FileState | None) -> Chemistry:
+    return Chemistry.like(space.elements, space.heavy_atoms[1], [one.text for one in bank(space, state)])
+
+
 def _breeder(space: Molecules, mutation_rate: float) -> Breed:
-    chemistry = Chemistry(space.elements, space.heavy_atoms[1])
+    chemistry = _chemistry(space, state_of(space))
 
     def breed(parents: Sequence[Candidate], rng: np.random.Generator) -> tuple[str | None, tuple[str, ...]]:
         first = parent(parents, rng)

@@ -6,6 +6,7 @@ one product, so nothing grows without bound as products of reaction SMARTS can.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,23 +43,59 @@ GROUPS = (
 )
 
 
+#: How often a mutation is one change, two, or three.
+STEPS = (0.7, 0.2, 0.1)
+#: No element is drawn more seldom than this, relative to the commonest: what the space allows can be reached.
+LEAST = 0.02
+
+
 @dataclass(frozen=True)
 class Chemistry:
-    """What the operators may use: the space's elements and its most heavy atoms."""
+    """What the operators may use: the space's elements, its most heavy atoms, and how often each element is drawn."""
 
     elements: tuple[str, ...]
     most: int
+    weights: tuple[float, ...] = ()
 
-    def joining(self, bonds: int) -> list[str]:
-        """Elements that can have at least `bonds` bonds."""
-        return [element for element in self.elements if VALENCES.get(element, 0) >= bonds]
+    @classmethod
+    def like(cls, elements: tuple[str, ...], most: int, molecules: Sequence[str]) -> Chemistry:
+        """Elements drawn by the root of how often they are met in `molecules` (SMILES), `LEAST` for what is not.
+
+        Drawn alike, two in five new atoms of a space that allows all of medicinal chemistry would be boron, silicon,
+        phosphorus or iodine, which hardly any of its molecules has. The root leaves carbon less than half.
+        """
+        met = Counter(atom.GetSymbol() for smiles in molecules for atom in atoms_of(Chem.MolFromSmiles(smiles)))
+        roots = np.sqrt([met[element] for element in elements])
+        return cls(elements, most, tuple(np.maximum(roots / max(roots.max(), 1.0), LEAST).tolist()))
+
+    def element(self, bonds: int, rng: np.random.Generator, other_than: str = "") -> str | None:
+        """One that can have at least `bonds` bonds, or None where there is none."""
+        able = [e for e in self.elements if VALENCES.get(e, 0) >= bonds and e != other_than]
+        if not able:
+            return None
+        drawn = dict(zip(self.elements, self.weights or (1.0,) * len(self.elements), strict=True))
+        part = np.array([drawn[element] for element in able])
+        return able[int(rng.choice(len(able), p=part / part.sum()))]
 
 
 Operator = Callable[[Any, Chemistry, np.random.Generator], "bool"]
 
 
 def mutate(parent: Parent, chemistry: Chemistry, rng: np.random.Generator) -> str | None:
-    """The SMILES of `parent` after one random change, or None when the change was impossible here."""
+    """The SMILES of `parent` after one to three random changes, or None when the first was impossible here.
+
+    Several at once (`STEPS`) cross what lies between two good molecules: one of every pair of steps may be for the
+    worse, and a child of one such step would not live long enough to have the other. A later change that is impossible
+    is left out.
+    """
+    child = _changed(parent, chemistry, rng)
+    for _ in range(int(rng.choice(len(STEPS), p=STEPS))):
+        if child is not None:
+            child = _changed(Parent.of(Chem.MolFromSmiles(child)), chemistry, rng) or child
+    return child
+
+
+def _changed(parent: Parent, chemistry: Chemistry, rng: np.random.Generator) -> str | None:
     copy = parent.copy()
     operator = OPERATORS[int(rng.choice(len(OPERATORS), p=WEIGHTS))]
     return finished(copy) if operator(copy, chemistry, rng) else None
@@ -71,7 +108,7 @@ def append_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bo
         return False
     site = _pick(sites, rng)
     order = min(int(rng.choice([1, 1, 1, 2, 3])), free_valence(copy.GetAtomWithIdx(site)))
-    element = _pick(chemistry.joining(order), rng)
+    element = chemistry.element(order, rng)
     if element is None:
         return False
     new = copy.AddAtom(Chem.Atom(element))
@@ -95,7 +132,7 @@ def append_group(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> b
 def insert_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
     """Put a new atom into a single bond; in a ring this widens the ring."""
     bonds = _bonds(copy, single=True)
-    element = _pick(chemistry.joining(2), rng)
+    element = chemistry.element(2, rng)
     if not bonds or element is None or copy.GetNumAtoms() >= chemistry.most:
         return False
     begin, end = _pick(bonds, rng)
@@ -128,7 +165,7 @@ def substitute_atom(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -
         return False
     atom = copy.GetAtomWithIdx(_pick(sites, rng))
     bonds = int(sum(bond.GetBondTypeAsDouble() for bond in atom.GetBonds()))
-    element = _pick([element for element in chemistry.joining(bonds) if element != atom.GetSymbol()], rng)
+    element = chemistry.element(bonds, rng, other_than=atom.GetSymbol())
     if element is None:
         return False
     atom.SetAtomicNum(Chem.GetPeriodicTable().GetAtomicNumber(element))
@@ -175,6 +212,31 @@ def open_ring(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool
     return True
 
 
+def slide_bond(copy: Any, chemistry: Chemistry, rng: np.random.Generator) -> bool:
+    """Move one end of a single bond one or two bonds along: a substituent to another place, or a ring to a wider one.
+
+    By additions and deletions alone such a neighbour is two steps away, and the step between is often a poor molecule.
+    """
+    bonds = _bonds(copy, single=True)
+    if not bonds:
+        return False
+    fixed, moving = _pick(bonds, rng)
+    if rng.random() < 0.5:
+        fixed, moving = moving, fixed
+    copy.RemoveBond(fixed, moving)
+    distances = Chem.GetDistanceMatrix(copy, force=True)
+    bonded = {neighbour.GetIdx() for neighbour in copy.GetAtomWithIdx(fixed).GetNeighbors()} | {fixed}
+    sites = [
+        atom.GetIdx()
+        for atom in atoms_of(copy)
+        if 1 <= distances[moving, atom.GetIdx()] <= 2 and atom.GetIdx() not in bonded and free_valence(atom) > 0
+    ]
+    if not sites:
+        return False
+    copy.AddBond(fixed, _pick(sites, rng), Chem.BondType.SINGLE)
+    return True
+
+
 OPERATORS: tuple[Operator, ...] = (
     append_atom,
     append_group,
@@ -184,8 +246,9 @@ OPERATORS: tuple[Operator, ...] = (
     change_order,
     close_ring,
     open_ring,
+    slide_bond,
 )
-WEIGHTS = (0.2, 0.1, 0.12, 0.16, 0.16, 0.12, 0.08, 0.06)
+WEIGHTS = (0.18, 0.09, 0.1, 0.14, 0.14, 0.11, 0.08, 0.06, 0.1)
 
 
 def _bonds(copy: Any, *, single: bool = False) -> list[tuple[int, int]]:
