@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from theoros.models.data import Array, Bred, Dataset, Pick, Point, Prediction, Problem
 from theoros.oracles.candidate import Candidate
@@ -42,6 +42,15 @@ class FittedSurrogate(Protocol):
 
     def hyperparameters(self) -> Mapping[str, Any]:
         """JSON data that a person can read: length scales, noise, ..."""
+        ...
+
+
+@runtime_checkable
+class Remembering(FittedSurrogate, Protocol):
+    """A fitted surrogate that can believe other labels than those it was fitted to."""
+
+    def remembering(self, problem: Problem, dataset: Dataset) -> FittedSurrogate:
+        """What it has learned of how labels hang together, with the labels of `dataset` alone."""
         ...
 
 

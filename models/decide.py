@@ -26,6 +26,7 @@ from theoros.models.forecast import Forecast
 from theoros.models.labelled import labelled_best_first
 from theoros.models.picked import Picked
 from theoros.models.proposed import Made, rounds
+from theoros.models.restarts import begun
 from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 
@@ -89,6 +90,7 @@ def propose(
     is pending, unless there is nothing else. While fewer than `n` have room beside each other proposers are asked
     again, `ROUNDS` times at most, and those that have come first.
     """
+    dataset, model, _ = begun(problem, dataset, model)
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"))
     acquisition = turn.acquisition
     parts = _parts(problem, dataset, proposers, per_second) if model is not None else {}
@@ -164,6 +166,8 @@ def select(
     The problem's quota (`Problem.diversity`) holds for all that is pending and chosen. Where no proposal has room the
     one is taken whose fullest circle holds the fewest, and its reason says so: a slot never stands idle for a quota.
     """
+    whole = model
+    dataset, model, anew = begun(problem, dataset, model)
     open_levels = [f for f in problem.fidelities if fidelities is None or f in fidelities]
     pool = _Pool.of(problem, proposals, seen, pending, open_levels)
     company = _company(problem, dataset, pending)
@@ -172,7 +176,7 @@ def select(
         for _ in range(min(n, len(pool.proposals))):
             taken.take(taken.open()[0])
         first = [pool.proposals[place] for place in taken.places]
-        return _unguided(first, [pool.levels_of(proposal.candidate)[-1:] for proposal in first], _BEFORE)
+        return _unguided(first, [pool.levels_of(proposal.candidate)[-1:] for proposal in first], anew or _BEFORE)
     candidates = [proposal.candidate for proposal in pool.proposals]
     sought = next((proposal.acquisition for proposal in pool.proposals), "")
     turn = _Turn.of(acquisition, problem, model, dataset, derived_seed(seed, "turn"), sought)
@@ -187,11 +191,11 @@ def select(
         if len(problem.fidelities) > 1 and acquisition.needs:
             fidelity, why = _level(problem, model, proposal.candidate, dataset, now, levels)
         point = Point(proposal.candidate, fidelity)
-        more = [taken.told, turn.reason, _share(proposal), f"{fidelity}: {why}" if why else ""]
+        more = [taken.told, turn.reason, _share(proposal), f"{fidelity}: {why}" if why else "", anew]
         chosen.append(_Chosen(point, proposal, pick.value, _reason(rivals, together, more)))
         now.append(point)
     offered = merged([proposal.offers for proposal in proposals])
-    return _with_predictions(chosen, model, acquisition.name, offered)
+    return _with_predictions(chosen, whole or model, acquisition.name, offered)
 
 
 def roomy(

@@ -5,6 +5,7 @@ After Tripp & Hernández-Lobato, arXiv:2406.07709.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,6 +30,9 @@ ATTEMPTS_PER_CHILD = 12
 #: Molecules of the space's own set that every search screens before it breeds.
 BANK = 300
 
+#: Children that are born at least for every proposal.
+CHILDREN = 4
+
 #: Generations of a molecule's descent that are told.
 TOLD = 3
 
@@ -42,8 +46,9 @@ class Evolution(ABC):
 
     The first parents are the best of the labelled molecules, of `BANK` molecules of the space's own set, the same in
     every search, and of some more of that set. In each of `generations` there are up to `offspring` children, and the
-    best `population` of all that were met live on. No generation begins after `seconds` (a guard: a campaign that meets
-    it no longer repeats exactly). A child has one parent at `mutation_rate`, else two.
+    best `population` of all that were met live on. Where many proposals are asked for there are more generations, so
+    that `CHILDREN` are born for each. No generation begins after `seconds` (a guard: a campaign that meets it no longer
+    repeats exactly). A child has one parent at `mutation_rate`, else two.
 
     Many small generations reach higher acquisition values than few large ones at the same cost: with a third as many a
     search often stays among its founders. With fewer parents it ends in the first maximum of a small space.
@@ -81,7 +86,7 @@ class Evolution(ABC):
         scored.add(self._founders(request, space, rng))
         family: dict[str, tuple[str, ...]] = {}
         refused: list[str] = []
-        for _ in range(self.generations):
+        for _ in range(max(self.generations, math.ceil(CHILDREN * request.n / self.offspring))):
             if time.monotonic() > deadline:
                 break
             parents = scored.best(self.population)

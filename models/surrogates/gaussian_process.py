@@ -103,6 +103,21 @@ class FittedGaussianProcess:
 
 
 @dataclass(frozen=True)
+class FittedMolecularProcess(FittedGaussianProcess):
+    """Processes over molecules; they can believe other labels than those they were fitted to."""
+
+    def remembering(self, problem: Problem, dataset: Dataset) -> FittedMolecularProcess:
+        """The same hyperparameters and units with the labels of `dataset` alone; raises FitFailed."""
+        features = self.encode([point.candidate for point in dataset.points])
+        fidelity = np.array(self.fidelity_indices(dataset.points), dtype=np.int64)
+        models = [
+            chain_with_labels(model, Labels.of(problem, dataset, output, features, fidelity))
+            for output, model in zip(self.outputs, self.models, strict=True)
+        ]
+        return replace(self, n_labels=len(dataset), models=tuple(models))
+
+
+@dataclass(frozen=True)
 class GaussianProcess:
     """Exact Gaussian processes, one for each output, with hyperparameters at their posterior mode.
 
@@ -173,7 +188,8 @@ class GaussianProcess:
                 told = "; ".join(text for text in (message, labels.message) if text)
                 messages.append((False, f"{output}: {told}" if told else ""))
             models.append(replace(model, places=places))
-        return FittedGaussianProcess(
+        made = FittedMolecularProcess if isinstance(encoder, FingerprintEncoder) else FittedGaussianProcess
+        return made(
             name=self.name,
             n_labels=len(dataset),
             outputs=problem.outputs,

@@ -215,6 +215,16 @@ class TestProposer:
         assert best > request_.score(PARENTS).max() + 1
         assert best >= 2
 
+    def test_where_many_are_asked_for_many_are_born(self, request_):
+        scored = []
+
+        def score(candidates):
+            scored.append(len(candidates))
+            return np.arange(len(candidates), dtype=float)
+
+        GeneticAlgorithm(generations=2, offspring=10).propose(replace(request_, n=50, score=score))
+        assert len(scored) == 1 + evolution.CHILDREN * 50 // 10  # the founders, then one call for every generation
+
     def test_its_proposals_are_not_all_alike(self, request_):
         proposals = GeneticAlgorithm().propose(request_)
         assert len(proposals) == 10
