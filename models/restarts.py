@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
+import weakref
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ FIRST = 10
 
 
 class Search(NamedTuple):
-    """The labels that a search believes: those from row `first` of the dataset on; `number` searches came before it."""
+    """The labels that a search believes, from row `first` of the dataset on, and how many searches came before it."""
 
     first: int
     number: int
@@ -47,22 +48,54 @@ def begun(problem: Problem, dataset: Dataset, model: FittedSurrogate | None) -> 
     GECCO 2009 BBOB workshop, doi:10.1145/1570256.1570333, takes turns of searches likewise), this costs nothing while a
     search still gains. It is a function of the labels alone, and repeats exactly.
     """
+    global _last
     if problem.aim != "optimize" or not isinstance(problem.space, Molecules) or not isinstance(model, Remembering):
         return Begun(dataset, model)
+    asked = (problem.objectives, problem.constraints, problem.fidelities)
+    if _last is None or not _last.holds(dataset, model, asked):
+        _last = _Last(weakref.ref(dataset), weakref.ref(model), asked, _begun(problem, dataset, model))
+    found = _last.found
+    return found if found is not None else Begun(dataset, model)
+
+
+class _Last(NamedTuple):
+    """What was found of a dataset and a model, neither of which ever changes: a search and the choice after it ask for
+    the same. None stands for all labels, which it would keep alive.
+    """
+
+    dataset: weakref.ref[Dataset]
+    model: weakref.ref[FittedSurrogate]
+    asked: tuple[Any, ...]
+    found: Begun | None
+
+    def holds(self, dataset: Dataset, model: FittedSurrogate, asked: tuple[Any, ...]) -> bool:
+        """Whether it is of these."""
+        return self.dataset() is dataset and self.model() is model and self.asked == asked
+
+
+_last: _Last | None = None
+
+
+def _begun(problem: Problem, dataset: Dataset, model: Remembering) -> Begun | None:
     search = current(problem, dataset)
     if search.first == 0:
-        return Begun(dataset, model)
+        return None
     own = _since(dataset, search.first)
     told = f"search {search.number + 1} began after {search.first} labels, as the one before it gained no more"
     if len(labelled_utilities(problem, own)[0]) < FIRST:
         return Begun(own, None, told)
-    return Begun(own, model.remembering(problem, own), told)
+    from theoros.models.surrogates.fitting import FitFailed  # PyTorch, which the driver has no need of
+
+    try:
+        return Begun(own, model.remembering(problem, own), told)
+    except FitFailed:
+        return None
 
 
 def current(problem: Problem, dataset: Dataset) -> Search:
     """The search that the labels of a dataset have come to; in every second one after the first all are believed."""
     rows, utilities, feasible = labelled_utilities(problem, dataset)
-    values = np.where(feasible, utilities[:, 0], -np.inf)
+    values = np.where(feasible, utilities[:, 0], np.minimum.accumulate(utilities[:, 0]))
     first, number = 0, 0
     while (end := _end(values[first:], values[:0] if number % 2 else values[:first])) is not None:
         first, number = first + end, number + 1

@@ -77,6 +77,9 @@ def test_failures_and_what_breaks_a_constraint_are_no_gain(labelled, molecules, 
     values[-20:, 0], values[-20:, 1] = 5.0, 1.0  # better, and forbidden
     bounded = make_problem(SPACE, outputs=("y", "z"), constraints=(OutcomeConstraint("z", "<=", 0.5),))
     assert current(bounded, Dataset(dataset.points, ("y", "z"), values)) == (FLAT, 1)
+    # Where hardly anything is allowed a search still ends by what it gains.
+    rare = np.column_stack([np.sqrt(np.arange(FLAT)), np.arange(FLAT) % 9 > 0])
+    assert current(bounded, Dataset(dataset.points, ("y", "z"), rare)) == (0, 0)
     failed = replace(dataset, values=np.where(np.arange(FLAT) == 30, np.nan, dataset.values[:, 0])[:, None])
     assert current(problem, failed) == (0, 0)  # one label fewer
 
@@ -122,6 +125,13 @@ class TestDecisions:
         foreseen = model.predict([choice.point for choice in choices]).mean[:, 0]
         told = [choice.predictions["y"].mean for choice in choices]
         np.testing.assert_allclose(told, foreseen)  # what is foreseen is what all labels say
+
+    def test_the_choice_is_made_with_what_the_search_was(self, ended):
+        problem, first, dataset, model = ended
+        search = begun(problem, dataset, model)
+        assert begun(replace(problem), dataset, model) is search
+        assert begun(problem, first, model).model is None
+        assert begun(problem, dataset, model).model.n_labels == FIRST
 
     def test_a_model_that_remembers_all_its_labels_is_what_it_was(self, ended):
         problem, first, dataset, model = ended
