@@ -342,15 +342,19 @@ def stale(
     turn of one acquisition among several, which the next one may not share.
     """
     from theoros.models import decide, registry
+    from theoros.models.restarts import begun
 
     acquisition = registry.acquisition(plan.acquisition)
     if hasattr(acquisition, "paths") or hasattr(acquisition, "nominate"):
         return []
     problem = problem_of(plan.problem, belief.dataset)
+    search = begun(problem, belief.dataset, belief.model)
+    if search.model is None:  # the first of a new search are drawn by chance
+        return []
     own = {point.candidate.hash for point in waiting}
     proposals = _proposed(plan, belief, pending, seen, len(waiting), 3 * len(waiting), seed)
     fresh = [proposal.candidate for proposal in proposals if proposal.candidate.hash not in own]
-    score = acquisition.scorer(problem, belief.model, belief.dataset, pending, seed=seed)
+    score = acquisition.scorer(problem, search.model, search.dataset, pending, seed=seed)
     values = score([*(point.candidate for point in waiting), *fresh])
     ours, theirs = values[: len(waiting)], values[len(waiting) :]
     theirs = theirs[decide.roomy(problem, belief.dataset, pending, fresh, theirs)]
@@ -360,16 +364,20 @@ def stale(
 def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[float]:
     """How likely the model holds it that each point's label beats the best feasible label there is (0 to 1).
 
-    One, before there is such a label. Constraints count: the outputs' beliefs are multiplied as if independent.
+    One, before there is such a label. Constraints count: the outputs' beliefs are multiplied as if independent. Where a
+    search has begun anew (`theoros.models.restarts`) it is held against its own labels.
     """
     from scipy.stats import t
 
-    dataset, goal = belief.dataset, plan.problem.objective
-    problem = problem_of(plan.problem, dataset)
+    from theoros.models.restarts import begun
+
+    goal = plan.problem.objective
+    problem = problem_of(plan.problem, belief.dataset)
+    dataset, model, _ = begun(problem, belief.dataset, belief.model)
     best = best_utility(problem, dataset)
-    if best is None or not points:
+    if best is None or model is None or not points:
         return [1.0] * len(points)
-    prediction = belief.model.predict([Point(point.candidate, problem.target) for point in points])
+    prediction = model.predict([Point(point.candidate, problem.target) for point in points])
     factors, tails = np.array([belief.widening.shape(output) for output in prediction.outputs]).T
     spread = np.maximum(prediction.label_std * factors, 1e-300)
     column = prediction.outputs.index(goal.output)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theoros.models import registry
+from theoros.models import registry, restarts
 from theoros.models.contest import Contest
 from theoros.models.data import Dataset, Origin, OutcomeConstraint, Point, Problem
 from theoros.models.objective import Objective
 from theoros.models.widening import Widening
 from theoros.oracles.candidate import Candidate
+from theoros.oracles.spaces import Molecules
 from theoros.oracles.spaces.parse import space_from_dict
 from theoros.workers import modelling
 from theoros.workers.memory import Asked, Labelled, Labels, News, asked, closed, withdrawn
@@ -70,6 +71,26 @@ def test_the_chance_to_beat_the_best_is_high_at_the_top_and_nil_where_the_model_
     top, flat = modelling.chances(plan, model, [point(0.7), point(0.05)])
     assert top > 0.2
     assert flat < 1e-3
+
+
+def test_what_a_search_that_began_anew_has_chosen_is_held_against_its_own_labels():
+    ended = restarts.PATIENCE + restarts.BEST + 1
+    space = Molecules(heavy_atoms=(1, 12))
+    plan = ModelPlan(problem(space=space), "tanimoto_gp", "log_ei", ("genetic", "random"), "random")
+    molecules = [Point(one, "only") for one in space.sample(ended + restarts.FIRST + 4, np.random.default_rng(0))]
+    labels = np.array([1.0] * restarts.BEST + [0.1 * (i % 5) for i in range(ended - restarts.BEST)] + [0.3] * 10)
+
+    def trained(n: int) -> Belief:
+        data = Dataset(tuple(molecules[:n]), ("y",), labels[:n, None])
+        return modelling.train(plan, data, range(1, n + 1), seed=1, previous=None)[0]
+
+    waiting = molecules[-4:]
+    asked_before = {point.candidate.hash for point in molecules}
+    drawing, going_on = trained(ended), trained(len(labels))
+    assert modelling.chances(plan, drawing, waiting) == [1.0] * 4  # nothing is known of the new search
+    assert modelling.stale(plan, drawing, waiting, [], asked_before, seed=3) == []
+    assert modelling.best_utility(plan.problem, going_on.dataset) == 1.0
+    assert min(modelling.chances(plan, going_on, waiting)) > 0.01  # 0.3 is the best of its own
 
 
 def test_the_best_is_the_best_feasible_label_at_the_target(belief):
