@@ -9,7 +9,7 @@ pairwise Tanimoto distance of Morgan fingerprints of radius 2 over distinct ones
 of the left-out tenth, in nats per token, for the language model, and the share of it that comes back exactly for the
 autoencoder; `equivariance` the largest relative error of the three-dimensional network's velocities under rotations and
 reflections in single precision. Seconds are those of one core: training, and a thousand draws. ``corpus`` is what is
-learned from, ``genetic`` has children of random molecules of it.
+learned from, ``genetic`` and ``selfies`` have children of random molecules of it.
 """
 
 from __future__ import annotations
@@ -140,6 +140,18 @@ def genetic(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     return Drawn(children, learned(space), 0.0, time.process_time() - started)
 
 
+def selfies(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
+    """Children of random molecules by edits of their strings."""
+    from theoros.models.proposers.evolution import children
+    from theoros.models.proposers.selfies_edits import SelfiesEdits
+
+    rng = np.random.default_rng(seed)
+    parents, breed = space.sample(120, rng), SelfiesEdits().breeder(space)
+    known, started = {parent.hash for parent in parents}, time.process_time()
+    born = [child for child, _ in children(parents, DRAWS, space, breed, rng, known)]
+    return Drawn(born, learned(space), 0.0, time.process_time() - started)
+
+
 def corpus(space: Molecules, held: Sequence[str], seed: int) -> Drawn:
     """What is learned from, for comparison."""
     started = time.process_time()
@@ -155,6 +167,7 @@ def learned(space: Molecules) -> list[str]:
 GENERATORS: dict[str, Callable[[Molecules, Sequence[str], int], Drawn]] = {
     "corpus": corpus,
     "genetic": genetic,
+    "selfies": selfies,
     "language_model": language_model,
     "selfies_vae": selfies_vae,
     "gflownet": gflownet,
