@@ -195,7 +195,8 @@ def select(
         chosen.append(_Chosen(point, proposal, pick.value, _reason(rivals, together, more)))
         now.append(point)
     offered = merged([proposal.offers for proposal in proposals])
-    return _with_predictions(chosen, whole or model, acquisition.name, offered)
+    assert whole is not None  # a search has no model but of it
+    return _with_predictions(chosen, whole, acquisition.name, offered)
 
 
 def roomy(

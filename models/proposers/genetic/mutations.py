@@ -1,4 +1,4 @@
-"""Graph mutations: single changes of atoms, bonds and rings.
+"""Graph mutations: changes of atoms, bonds and rings, one to three at a time.
 
 After Jensen, Chem. Sci. 10, 3567 (2019), doi:10.1039/C8SC05372C, but by direct edits of the graph: each operator makes
 one product, so nothing grows without bound as products of reaction SMARTS can.
