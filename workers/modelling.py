@@ -16,6 +16,7 @@ from theoros.models.contract import FittedSurrogate
 from theoros.models.data import Array, Choice, Dataset, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
 from theoros.models.forecast import Forecast
+from theoros.models.restarts import begun
 from theoros.models.twins.unseen import DRAWN, PICTURED, Score
 from theoros.models.widening import Widening
 from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
@@ -342,7 +343,6 @@ def stale(
     turn of one acquisition among several, which the next one may not share.
     """
     from theoros.models import decide, registry
-    from theoros.models.restarts import begun
 
     acquisition = registry.acquisition(plan.acquisition)
     if hasattr(acquisition, "paths") or hasattr(acquisition, "nominate"):
@@ -368,8 +368,6 @@ def chances(plan: ModelPlan, belief: Belief, points: Sequence[Point]) -> list[fl
     search has begun anew (`theoros.models.restarts`) it is held against its own labels.
     """
     from scipy.stats import t
-
-    from theoros.models.restarts import begun
 
     goal = plan.problem.objective
     problem = problem_of(plan.problem, belief.dataset)
