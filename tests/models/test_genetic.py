@@ -44,7 +44,7 @@ def parent(smiles):
 
 
 def chemistry(most=9):
-    return mutations.Chemistry(("C", "N", "O", "F", "S"), most)
+    return mutations.Chemistry(("C", "N", "O", "F", "S"), most, (1.0,) * 5)
 
 
 @given(st.integers(0, 2**32 - 1))

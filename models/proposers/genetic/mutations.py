@@ -55,7 +55,7 @@ class Chemistry:
 
     elements: tuple[str, ...]
     most: int
-    weights: tuple[float, ...] = ()
+    weights: tuple[float, ...]
 
     @classmethod
     def like(cls, elements: tuple[str, ...], most: int, molecules: Sequence[str]) -> Chemistry:
@@ -73,7 +73,7 @@ class Chemistry:
         able = [e for e in self.elements if VALENCES.get(e, 0) >= bonds and e != other_than]
         if not able:
             return None
-        drawn = dict(zip(self.elements, self.weights or (1.0,) * len(self.elements), strict=True))
+        drawn = dict(zip(self.elements, self.weights, strict=True))
         part = np.array([drawn[element] for element in able])
         return able[int(rng.choice(len(able), p=part / part.sum()))]
 
