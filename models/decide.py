@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
 from theoros.models.contract import (
     Acquisition,
-    BatchAcquisition,
     FittedSurrogate,
     ProposalRequest,
     Proposer,
-    Score,
     unheard,
 )
 from theoros.models.credit import merged, shares, told
-from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Pick, Point, Problem, Proposal
+from theoros.models.data import Array, Bred, Choice, Dataset, Offer, Point, Problem, Proposal
 from theoros.models.diversity import Company
 from theoros.models.forecast import Forecast
 from theoros.models.labelled import labelled_best_first
-from theoros.models.picked import Picked
+from theoros.models.picked import Picked, picks
 from theoros.models.proposed import Made, rounds
 from theoros.models.restarts import begun
 from theoros.models.sampling import derived_seed
@@ -184,7 +182,7 @@ def select(
     taken = Picked(company, candidates)
     now = list(pending)
     chosen: list[_Chosen] = []
-    for pick, rivals, together in _picks(problem, model, dataset, acquisition, taken, now, n, seed):
+    for pick, rivals, together in picks(problem, model, dataset, acquisition, taken, now, n, seed):
         proposal = pool.proposals[pick.place]
         levels = pool.levels_of(proposal.candidate)
         fidelity, why = levels[-1], ""
@@ -271,69 +269,6 @@ def _unguided(proposals: Sequence[Proposal], fidelities: Sequence[Sequence[str]]
         for place, (proposal, levels) in enumerate(zip(proposals, fidelities, strict=True))
         for number, level in enumerate(levels)
     ]
-
-
-def _planned(
-    problem: Problem,
-    model: FittedSurrogate,
-    dataset: Dataset,
-    acquisition: Acquisition,
-    pending: Sequence[Point],
-    candidates: Sequence[Candidate],
-    n: int,
-    seed: int,
-) -> list[Pick] | None:
-    """All picks at once, where the acquisition can; for a single one its scorer is as good."""
-    batch = getattr(acquisition, "batch", None)
-    if batch is None or n < 2 or len(candidates) < 2:
-        return None
-    return cast(BatchAcquisition, acquisition).batch(
-        problem, model, dataset, pending, candidates, min(n, len(candidates)), seed=seed
-    )
-
-
-def _best(score: Score, candidates: Sequence[Candidate]) -> Pick:
-    values = score(candidates)
-    best = int(np.argmax(values))
-    return Pick(best, float(values[best]))
-
-
-class _Next(NamedTuple):
-    """A pick, of how many it is the best, and how many were chosen together with it (0: it was chosen alone)."""
-
-    pick: Pick
-    rivals: int
-    together: int
-
-
-def _picks(
-    problem: Problem,
-    model: FittedSurrogate,
-    dataset: Dataset,
-    acquisition: Acquisition,
-    taken: Picked,
-    now: Sequence[Point],
-    n: int,
-    seed: int,
-) -> Iterator[_Next]:
-    """Picks of `n` of the candidates, which are `taken` when they are told; the caller adds each to what is pending
-    `now`.
-
-    Of a batch that was planned as if there were no quota those picks stand that have room, and what the others leave
-    open is planned again beside them.
-    """
-    whole = True
-    while (missing := n - len(taken.places)) > 0 and (places := taken.open()):
-        among = [taken.candidates[place] for place in places]
-        own = derived_seed(seed, "batch", *([len(taken.places)] if taken.places else []))
-        plan = _planned(problem, model, dataset, acquisition, now, among, missing, own) if whole else None
-        whole = bool(plan)
-        if not plan:
-            score = acquisition.scorer(problem, model, dataset, now, seed=derived_seed(seed, "pick", len(taken.places)))
-            plan = [_best(score, among)]
-        stand = [pick._replace(place=places[pick.place]) for pick in plan if taken.take(places[pick.place])]
-        for pick in stand:
-            yield _Next(pick, len(among), len(stand) if whole else 0)
 
 
 class _Turn(NamedTuple):

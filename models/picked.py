@@ -1,11 +1,17 @@
-"""Which of a pool of candidates have been picked, and which may be next under a quota of diversity."""
+"""The picks of one decision: which of a pool of candidates have been made, and which may be next under a quota."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
+import numpy as np
+
+from theoros.models.contract import Acquisition, BatchAcquisition, FittedSurrogate, Score
+from theoros.models.data import Dataset, Pick, Point, Problem
 from theoros.models.diversity import Company
+from theoros.models.sampling import derived_seed
 from theoros.oracles.candidate import Candidate
 
 
@@ -50,3 +56,66 @@ class Picked:
         if self.limit > self.company.quota.at_most:
             return f"up to {self.limit} in one circle, as no proposal keeps to {self.company.quota.at_most}"
         return f"{shut_out} more lie in full circles" if shut_out else ""
+
+
+class Next(NamedTuple):
+    """A pick, of how many it is the best, and how many were chosen together with it (0: it was chosen alone)."""
+
+    pick: Pick
+    rivals: int
+    together: int
+
+
+def picks(
+    problem: Problem,
+    model: FittedSurrogate,
+    dataset: Dataset,
+    acquisition: Acquisition,
+    taken: Picked,
+    now: Sequence[Point],
+    n: int,
+    seed: int,
+) -> Iterator[Next]:
+    """Picks of `n` of the candidates, which are `taken` when they are told; the caller adds each to what is pending
+    `now`.
+
+    Of a batch that was planned as if there were no quota those picks stand that have room, and what the others leave
+    open is planned again beside them.
+    """
+    whole = True
+    while (missing := n - len(taken.places)) > 0 and (places := taken.open()):
+        among = [taken.candidates[place] for place in places]
+        own = derived_seed(seed, "batch", *([len(taken.places)] if taken.places else []))
+        plan = _planned(problem, model, dataset, acquisition, now, among, missing, own) if whole else None
+        whole = bool(plan)
+        if not plan:
+            score = acquisition.scorer(problem, model, dataset, now, seed=derived_seed(seed, "pick", len(taken.places)))
+            plan = [_best(score, among)]
+        stand = [pick._replace(place=places[pick.place]) for pick in plan if taken.take(places[pick.place])]
+        for pick in stand:
+            yield Next(pick, len(among), len(stand) if whole else 0)
+
+
+def _planned(
+    problem: Problem,
+    model: FittedSurrogate,
+    dataset: Dataset,
+    acquisition: Acquisition,
+    pending: Sequence[Point],
+    candidates: Sequence[Candidate],
+    n: int,
+    seed: int,
+) -> list[Pick] | None:
+    """All picks at once, where the acquisition can; for a single one its scorer is as good."""
+    batch = getattr(acquisition, "batch", None)
+    if batch is None or n < 2 or len(candidates) < 2:
+        return None
+    return cast(BatchAcquisition, acquisition).batch(
+        problem, model, dataset, pending, candidates, min(n, len(candidates)), seed=seed
+    )
+
+
+def _best(score: Score, candidates: Sequence[Candidate]) -> Pick:
+    values = score(candidates)
+    best = int(np.argmax(values))
+    return Pick(best, float(values[best]))
