@@ -89,7 +89,11 @@ class FingerprintEncoder:
         return tuple((name, size) for name, size in every.items() if size)
 
 
-def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32]:
+#: Numbers of columns, kept for tens of thousands of molecules: in as few bytes as their largest needs.
+Columns = NDArray[np.unsignedinteger[Any]]
+
+
+def thermometer_bits(smiles: str, radius: int, columns: int) -> Columns:
     """The set bits of a molecule's thermometer-encoded count-Morgan fingerprint, sorted.
 
     Bit (environment, k) is set when the environment occurs at least k times, so that the overlap of two bit sets is
@@ -99,22 +103,27 @@ def thermometer_bits(smiles: str, radius: int, columns: int) -> NDArray[np.int32
 
 
 @lru_cache(maxsize=50_000)
-def _set_columns(smiles: str, parts: tuple[tuple[str, int], ...]) -> NDArray[np.int32]:
-    """The columns that are one in all blocks, some 2 kB for a drug."""
-    first, found = 0, [np.zeros(0, dtype=np.int32)]
+def _set_columns(smiles: str, parts: tuple[tuple[str, int], ...]) -> Columns:
+    """The columns that are one in all blocks, some 2.5 kB for a drug."""
+    first, found = 0, [np.zeros(0, dtype=np.int64)]
     for name, size in parts:
-        found.append(_block(smiles, name, size) + np.int32(first))
+        found.append(_block(smiles, name, size).astype(np.int64) + first)
         first += size
-    return np.concatenate(found)
+    return _narrow(np.concatenate(found), first)
 
 
 @lru_cache(maxsize=200_000)
-def _block(smiles: str, name: str, columns: int) -> NDArray[np.int32]:
+def _block(smiles: str, name: str, columns: int) -> Columns:
     """The set bits of one block, kept: encoders have blocks in common, and others want some of them too."""
-    return _bits(parsed(smiles), name, columns)
+    return _narrow(_bits(parsed(smiles), name, columns), columns)
 
 
-def _bits(molecule: Any, block: str, columns: int) -> NDArray[np.int32]:
+def _narrow(places: NDArray[Any], columns: int) -> Columns:
+    """Places among so many columns in the fewest bytes."""
+    return places.astype(np.min_scalar_type(max(columns - 1, 0)))
+
+
+def _bits(molecule: Any, block: str, columns: int) -> NDArray[Any]:
     """The set bits of one block: for every count k of it, one for each number up to k."""
     if block == "levels":
         return _levels(molecule, columns // (2 * len(RANGES)))
@@ -122,7 +131,7 @@ def _bits(molecule: Any, block: str, columns: int) -> NDArray[np.int32]:
     keys = np.fromiter(counts.keys(), np.uint64, len(counts))
     times = np.fromiter(counts.values(), np.int64, len(counts))
     upto = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)  # 0 ... count - 1 of every key
-    return np.unique(mixed(np.repeat(keys, times), upto.astype(np.uint64)) % np.uint64(columns)).astype(np.int32)
+    return np.unique(mixed(np.repeat(keys, times), upto.astype(np.uint64)) % np.uint64(columns))
 
 
 def _counted(molecule: Any, block: str) -> Mapping[int, int]:
@@ -147,13 +156,12 @@ def _composition(molecule: Any) -> Mapping[int, int]:
     return {_key(key): count for key, count in counts.items()}
 
 
-def _levels(molecule: Any, levels: int) -> NDArray[np.int32]:
+def _levels(molecule: Any, levels: int) -> NDArray[Any]:
     """The levels that each descriptor reaches, from the lowest, and those that it does not reach."""
     low, high = np.array(list(RANGES.values())).T
     reached = np.rint(levels * np.clip((np.array(descriptors(molecule)) - low) / (high - low), 0.0, 1.0))
     step, first = np.arange(levels), 2 * levels * np.arange(len(reached))
-    columns = first[:, None] + np.where(step < reached[:, None], step, levels + step)
-    return columns.ravel().astype(np.int32)
+    return (first[:, None] + np.where(step < reached[:, None], step, levels + step)).ravel()
 
 
 @lru_cache(maxsize=4_096)
