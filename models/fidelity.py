@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from theoros.models.acquisition.base import GaussianBelief, hallucinated
+from theoros.models.agreement import LEAST_SHARED
 from theoros.models.data import Dataset, Point, Problem
 from theoros.oracles.candidate import Candidate
 
@@ -21,6 +22,8 @@ LEAST_SHARE = 0.1
 #: After this many decisions below the target fidelity in a row, or when they have cost as much as one at the target,
 #: the next one is at the target: the budget of target labels is there to be used.
 LONGEST_RUN = 8
+#: A level that costs more than this part of a label at the target is not tried where it seems to tell nothing.
+CHEAP = 0.25
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ def choose_fidelity(
     means) and v_f the variance once f is known as well; informations of the objective and of the constraints add up.
     The level with the largest ``I_f / cost_f`` is taken: maximum-entropy search's view of one point (Takeno et al.,
     ICML 2020, arXiv:1901.08275) restricted to the candidate that the acquisition has chosen. A level whose label
-    explains less than `LEAST_SHARE` of v is left out, and a run of cheap decisions ends as `LONGEST_RUN` says.
+    explains less than `LEAST_SHARE` of v is left out, and a run of cheap decisions ends as `LONGEST_RUN` says. What it
+    explains is an estimate, though, and from the few candidates of an initial design it can come out as nothing at all,
+    which no later label would correct if the level were asked no more: so a cheap one is first asked of `LEAST_SHARED`.
     Returns None when `allowed` is empty.
     """
     levels = [(f, cost) for f, cost in zip(problem.fidelities, problem.costs, strict=True) if f in allowed]
@@ -57,14 +62,26 @@ def choose_fidelity(
     if problem.target in allowed and (reason := _run_is_over(problem, dataset, pending)):
         return FidelityChoice(problem.target, reason)
     best, best_rate, told = levels[-1][0], -math.inf, ""
+    doubtful: FidelityChoice | None = None
     for fidelity, cost in levels:
         share, information = _information(problem, belief, candidate, fidelity, pending)
         if fidelity != problem.target and problem.target in allowed and share < LEAST_SHARE:
+            doubtful = doubtful or _trial(problem, dataset, pending, fidelity, cost)
             continue
         if (rate := information / max(cost, 1e-12)) > best_rate:
             best, best_rate = fidelity, rate
             told = f"explains {share:.0%} of the target's variance here at cost {cost:g}"
-    return FidelityChoice(best, told)
+    return doubtful if doubtful is not None and best == problem.target else FidelityChoice(best, told)
+
+
+def _trial(
+    problem: Problem, dataset: Dataset, pending: Sequence[Point], fidelity: str, cost: float
+) -> FidelityChoice | None:
+    """One more label of a level that seems to tell nothing, while it is cheap and little is known of it."""
+    asked = {p.candidate.hash for p in (*dataset.points[: dataset.decided], *pending) if p.fidelity == fidelity}
+    if cost > CHEAP * problem.costs[-1] or len(asked) >= LEAST_SHARED:
+        return None
+    return FidelityChoice(fidelity, f"seems to tell nothing of the target, by {len(asked)} candidates: tried once more")
 
 
 def _information(
