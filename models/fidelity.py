@@ -78,8 +78,10 @@ def _trial(
     problem: Problem, dataset: Dataset, pending: Sequence[Point], fidelity: str, cost: float
 ) -> FidelityChoice | None:
     """One more label of a level that seems to tell nothing, while it is cheap and little is known of it."""
+    if cost > CHEAP * problem.costs[-1]:
+        return None
     asked = {p.candidate.hash for p in (*dataset.points[: dataset.decided], *pending) if p.fidelity == fidelity}
-    if cost > CHEAP * problem.costs[-1] or len(asked) >= LEAST_SHARED:
+    if len(asked) >= LEAST_SHARED:
         return None
     return FidelityChoice(fidelity, f"seems to tell nothing of the target, by {len(asked)} candidates: tried once more")
 

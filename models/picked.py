@@ -1,4 +1,4 @@
-"""The picks of one decision: which of a pool of candidates have been made, and which may be next under a quota."""
+"""The picks of one decision: which of a pool are taken, and which may be next under a quota."""
 
 from __future__ import annotations
 
