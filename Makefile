@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ROOMS := db models oracles orchestrator workers
 export OMP_NUM_THREADS ?= 1
+# Modules are compiled once, and not by each of the hundreds of processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo water test chaos lint types bench clean
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import psutil
 
+from tests.timing import HANGS
+
 BIN = Path(sys.executable).parent
 RUNTIME_ENV = Path(__file__).parents[2] / "docs" / "cluster" / "runtime-env.yaml"
 
@@ -131,7 +133,7 @@ def free_ports(n: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -30,7 +30,7 @@ def count(x: float) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A node without GPUs, one with four, and one with one."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "num_gpus": 0})
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 2, "num_gpus": 0})
     for gpus in (4, 1):
         cluster.add_node(num_cpus=2, num_gpus=gpus)
     cluster.wait_for_nodes()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.faults.postgres import Server
+from tests.timing import HANGS
 from theoros.db import CampaignNotFound, Store, patience
 from theoros.db.errors import DatabaseNotFound
 
@@ -45,7 +46,7 @@ class Home:
     def resume(self) -> None:
         """Go on to the end."""
         driver = self.start("resume", self.name)
-        output, _ = driver.communicate(timeout=300)
+        output, _ = driver.communicate(timeout=HANGS)
         assert driver.returncode == 0, output
 
     def read(self) -> Store:
@@ -63,7 +64,7 @@ class Home:
         with self.read() as store:
             return [event.message for event in store.events(self.name, 1000, kinds=[kind])]
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 300.0) -> None:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = HANGS) -> None:
         """Wait as long as a busy machine may need: the limit guards against a hang, and measures nothing."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -82,7 +83,7 @@ def ray_address() -> Iterator[str]:
     """A cluster that several orchestrators can join one after another."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4})
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 4})
     yield cluster.address
     cluster.shutdown()
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import psycopg
 
+from tests.timing import HANGS
+
 
 class Server:
     """A PostgreSQL server of its own, which can be stopped, killed and started again."""
@@ -29,7 +31,7 @@ class Server:
         process.wait(30)
 
     def start(self) -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + HANGS
         while True:
             try:
                 self._server.ensure_postgres_running()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.timing import HANGS
 from theoros.db import OwnershipLost, Store
 from theoros.db.errors import DatabaseUnreachable
 from theoros.orchestrator.agents.bus import Agent
@@ -58,7 +59,7 @@ def test_a_campaign_stalls_while_its_database_is_away_and_ends_as_planned(server
             heard.append(message.message)
 
     def disturb() -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + HANGS
         while store.count("branin", ["done"]) < 5 and time.monotonic() < deadline:
             time.sleep(0.05)
         server.away(server.kill, 2.0)
@@ -119,7 +120,7 @@ def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(s
     command = [theoros, "resume", "branin", "--database", store.url]
     driver = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + HANGS
         while store.count("branin", ["done"]) < 5 or store.count("branin", ["running"]) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -129,7 +130,7 @@ def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(s
         with pytest.raises(subprocess.TimeoutExpired):
             driver.wait(2.0)
         driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=300)
+        output, errors = driver.communicate(timeout=HANGS)
     finally:
         driver.kill()
         server.start()
@@ -139,7 +140,7 @@ def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(s
     assert "Traceback" not in errors
     assert len(list((tmp_path / ".theoros-spool" / "branin").glob("*.json"))) == 2, "they were computed meanwhile"
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     require_all_labels_once(store)
     assert store.attempts("branin")["state"].tolist() == ["done"] * 20, "nothing was computed twice"

@@ -16,6 +16,7 @@ import yaml
 from sqlalchemy import event
 
 from tests.faults.invariants import violations
+from tests.timing import HANGS
 from theoros.db import CampaignOwned, Store
 from theoros.orchestrator.campaign import Campaign
 from theoros.workers import spool
@@ -46,7 +47,7 @@ time.time = _jumped
 
 
 def wait_for_labels(store: Store, n: int) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + HANGS
     while store.count("hours", ["done"]) < n:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
@@ -83,7 +84,7 @@ def test_an_orchestrator_and_workers_whose_clocks_jump_keep_their_leases(postgre
             with pytest.raises(CampaignOwned) as owned:
                 store.acquire("hours", host="other", pid=1)
             assert 0 <= owned.value.heartbeat_age < 30
-            assert driver.wait(timeout=300) == 0
+            assert driver.wait(timeout=HANGS) == 0
         finally:
             driver.kill()
             driver.wait()
@@ -142,7 +143,7 @@ def test_a_retry_whose_time_an_earlier_session_has_set_is_made_when_it_is_due(tm
     campaign.save()
 
     def stops() -> None:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + HANGS
         while campaign.store.count("hours", ["failed"]) == 0 and time.monotonic() < deadline:
             time.sleep(0.05)
         campaign.store.request_stop("hours", "drain")

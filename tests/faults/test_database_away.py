@@ -14,6 +14,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from tests.timing import HANGS
 from theoros.db import (
     AnswerRecord,
     CampaignOwned,
@@ -90,7 +91,7 @@ def test_every_answer_is_stored_and_none_twice_while_the_server_comes_and_goes(s
         assert store.count("reactor", ["queued"]) == 0
 
     try:
-        asyncio.run(asyncio.wait_for(campaign(), 300))
+        asyncio.run(asyncio.wait_for(campaign(), HANGS))
     finally:
         ended.set()
         with suppress(RuntimeError):
@@ -149,7 +150,7 @@ def test_a_write_whose_commit_broke_happens_exactly_once(store, monkeypatch, whe
         assert await step(gateway.cancel_queued) == 2
         gateway.close()
 
-    asyncio.run(asyncio.wait_for(campaign(), 300))
+    asyncio.run(asyncio.wait_for(campaign(), HANGS))
     assert [e.state for e in store.evaluations("reactor")] == ["done", "abandoned", "cancelled", "cancelled"]
     assert len(store.attempts("reactor")) == 2
     assert [event.message for event in store.events("reactor", kinds=["note"])] == ["once"]
@@ -184,7 +185,7 @@ def test_a_claim_whose_server_lost_its_power_as_it_was_committed_is_made_again(s
     with psycopg.connect(server.url, autocommit=True) as connection:  # nothing reaches the disk before its commit
         connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
-    asyncio.run(asyncio.wait_for(campaign(), 300))
+    asyncio.run(asyncio.wait_for(campaign(), HANGS))
     assert store.attempts("reactor")["state"].tolist() == ["done"]
 
 
@@ -217,7 +218,7 @@ def test_an_owner_whose_lease_ran_out_meanwhile_is_the_owner_before_another_can_
         await away
         gateway.close()
 
-    asyncio.run(asyncio.wait_for(campaign(), 300))
+    asyncio.run(asyncio.wait_for(campaign(), HANGS))
     away, back = seen
     assert re.match(r"the database has been away for \d+ s: The ", away)
     assert re.match(r"the database is back after \d+ s", back)
@@ -236,7 +237,7 @@ def test_an_owner_that_was_replaced_meanwhile_finds_out_and_its_answer_counts_al
             await gateway.claim(["slot-0"])
         gateway.close()
 
-    asyncio.run(asyncio.wait_for(campaign(), 300))
+    asyncio.run(asyncio.wait_for(campaign(), HANGS))
 
 
 def test_who_gives_up_no_longer_waits(server, store):
@@ -252,7 +253,7 @@ def test_who_gives_up_no_longer_waits(server, store):
         gateway.close()
 
     try:
-        asyncio.run(asyncio.wait_for(campaign(), 300))
+        asyncio.run(asyncio.wait_for(campaign(), HANGS))
     finally:
         server.start()
 
@@ -272,4 +273,4 @@ def test_a_sqlite_file_that_another_process_locks_is_waited_for(tmp_path, monkey
 
     with Store(database) as store:
         store.create_campaign("reactor", goal="optimize", spec={}, seed=7)
-        asyncio.run(asyncio.wait_for(campaign(store), 300))
+        asyncio.run(asyncio.wait_for(campaign(store), HANGS))

@@ -19,6 +19,7 @@ import yaml
 from sqlalchemy import event
 
 from tests.faults.invariants import violations
+from tests.timing import HANGS
 from theoros.db import CampaignNotFound, Store, patience
 from theoros.db.errors import DatabaseNotFound
 from theoros.orchestrator.agents.bus import Agent
@@ -62,7 +63,7 @@ def waiting(home: Path) -> int:
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
@@ -137,7 +138,7 @@ def test_who_does_not_wait_for_room_loses_nothing_either(home):
         driver.send_signal(signal.SIGINT)
         time.sleep(1.0)
         driver.send_signal(signal.SIGINT)
-        output, errors = driver.communicate(timeout=300)
+        output, errors = driver.communicate(timeout=HANGS)
     finally:
         driver.kill()
         driver.wait()
@@ -148,6 +149,6 @@ def test_who_does_not_wait_for_room_loses_nothing_either(home):
     assert waiting(home) >= 2, "what was computed is kept"
 
     again = [THEOROS, "resume", "full", "--database", "t.db"]
-    resumed = subprocess.run(again, cwd=home, capture_output=True, text=True, timeout=300, check=False)
+    resumed = subprocess.run(again, cwd=home, capture_output=True, text=True, timeout=HANGS, check=False)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     require_nothing_lost(home)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from tests.timing import HANGS
 from theoros.db import CampaignNotFound, Store
 from theoros.db.errors import DatabaseNotFound
 
 THEOROS = Path(sys.executable).parent / "theoros"
 SPEC = {
     "campaign": "victim",
-    "question": {"minimize": "value"},
-    "oracle": {"synthetic": {"function": "Branin", "delay": "0.3 s", "resources": {"num_cpus": 0.5}}},
+    "question": {"maximize": "height"},
+    "oracle": {"wave:Wave": {"seconds": 0.3}},
     "budget": {"labels": 24},
     "workers": {"slots": 3},
     "seed": 2,
@@ -36,13 +39,19 @@ def done(database: Path) -> int:
         return 0  # it is just being made
 
 
+def write(folder: Path, spec: dict[str, Any]) -> None:
+    """A campaign file beside its oracle."""
+    (folder / "c.yaml").write_text(yaml.safe_dump(spec))
+    shutil.copy(Path(__file__).with_name("wave.py"), folder)
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [THEOROS, *arguments], cwd=cwd, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
-def wait_for(condition, seconds: float = 300.0) -> None:
+def wait_for(condition, seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -51,7 +60,7 @@ def wait_for(condition, seconds: float = 300.0) -> None:
 
 @pytest.mark.parametrize("kill_at", [1, 11])
 def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_at):
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC))
+    write(tmp_path, SPEC)
     database = tmp_path / "t.db"
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
     try:
@@ -61,7 +70,7 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
         driver.wait()
     with Store(database, read_only=True) as store:
         before = {
-            label.sequence: (label.candidate.hash, float(label.values["value"]))
+            label.sequence: (label.candidate.hash, float(label.values["height"]))
             for label in store.label_records("victim")
         }
         decided = [(e.sequence, e.candidate.hash) for e in store.evaluations("victim")]
@@ -74,7 +83,7 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
 
     with Store(database, read_only=True) as store:
         labels = store.label_records("victim")
-        after = {label.sequence: (label.candidate.hash, float(label.values["value"])) for label in labels}
+        after = {label.sequence: (label.candidate.hash, float(label.values["height"])) for label in labels}
         evaluations = store.evaluations("victim")
         assert store.campaign("victim").state == "finished"
         attempts = store.attempts("victim")
@@ -89,11 +98,11 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
 
 
 def test_an_interrupt_lets_running_evaluations_end_and_the_campaign_can_be_resumed(tmp_path):
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC | ENDLESS))
+    write(tmp_path, SPEC | ENDLESS)
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
     wait_for(lambda: done(tmp_path / "t.db") >= 4)
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(timeout=300) == 3
+    assert driver.wait(timeout=HANGS) == 3
     with Store(tmp_path / "t.db", read_only=True) as store:
         states = {e.state for e in store.evaluations("victim")}
         assert store.campaign("victim").state == "paused"
@@ -102,7 +111,7 @@ def test_an_interrupt_lets_running_evaluations_end_and_the_campaign_can_be_resum
 
 
 def test_a_second_orchestrator_is_refused_with_the_owner_named(tmp_path):
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC | ENDLESS))
+    write(tmp_path, SPEC | ENDLESS)
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
     try:
         wait_for(lambda: done(tmp_path / "t.db") >= 1)
@@ -115,7 +124,7 @@ def test_a_second_orchestrator_is_refused_with_the_owner_named(tmp_path):
             [THEOROS, "stop", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True
         )
         assert "will stop" in stop.stdout
-        assert driver.wait(timeout=300) == 3
+        assert driver.wait(timeout=HANGS) == 3
     finally:
         if driver.poll() is None:
             driver.kill()

@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster
 
 from tests.faults.conftest import Home
 from tests.faults.invariants import violations
+from tests.timing import HANGS
 
 MIB = 2**20
 #: The command line, with an orchestrator that waits 4 s, not 10, before it makes room, and gives up after 20, not 60.
@@ -86,7 +87,9 @@ def make_cluster() -> Iterator[Callable[..., Cluster]]:
     made: list[Cluster] = []
 
     def make(*memory: int) -> Cluster:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "memory": memory[0] * MIB})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 4, "memory": memory[0] * MIB}
+        )
         made.append(cluster)
         for more in memory[1:]:
             cluster.add_node(num_cpus=4, memory=more * MIB)
@@ -110,7 +113,7 @@ def dine(make_home: Callable[[dict[str, Any], str], Home]) -> Callable[..., tupl
         home.drivers.append(
             subprocess.Popen(command, cwd=home.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         )
-        output, _ = home.drivers[-1].communicate(timeout=300)
+        output, _ = home.drivers[-1].communicate(timeout=HANGS)
         assert home.drivers[-1].returncode == 0, output
         with home.read() as store:
             assert violations(store, "table", budget=guests, spool=home.spool, truth=truth) == []

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ray.util.metrics import Counter
 
-from tests.timing import processor_seconds
+from tests.timing import HANGS, processor_seconds
 from theoros.orchestrator.agents.bus import Bus
 from theoros.orchestrator.agents.messages import EvaluationEnded, EvaluationStarted, ModelUpdated, Notice, QueueShort
 from theoros.orchestrator.campaign import Campaign
@@ -56,7 +56,7 @@ def values(campaign: str) -> dict[str, float]:
 
 
 def wait_for(campaign: str, name: str, value: float) -> dict[str, float]:
-    deadline = time.monotonic() + 300  # Ray is told every ten seconds
+    deadline = time.monotonic() + HANGS  # Ray is told every ten seconds
     while (found := values(campaign)).get(name) != value:
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
