@@ -24,6 +24,7 @@ settings.load_profile("usual")
 # Every process of the tests gets one thread: cores are shared by workers, and oversubscription is slow.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+os.environ["PYTHONFAULTHANDLER"] = "1"  # a process that a test has to abort says where it stood
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 #: Seconds after which what a test waits for is taken to hang. It measures nothing: busy machines may take long.
-HANGS = 900.0
+HANGS = 600.0
 
 
 def processor_seconds(work: Callable[[], object], *, runs: int = 3) -> float:

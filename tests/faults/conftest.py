@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.faults.postgres import Server
+from tests.faults.said import said
 from tests.timing import HANGS
 from theoros.db import CampaignNotFound, Store, patience
 from theoros.db.errors import DatabaseNotFound
@@ -46,7 +47,7 @@ class Home:
     def resume(self) -> None:
         """Go on to the end."""
         driver = self.start("resume", self.name)
-        output, _ = driver.communicate(timeout=HANGS)
+        output = said(driver)
         assert driver.returncode == 0, output
 
     def read(self) -> Store:

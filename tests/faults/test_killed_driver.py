@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.faults.said import said
 from tests.timing import HANGS
 from theoros.db import CampaignNotFound, Store
 from theoros.db.errors import DatabaseNotFound
@@ -76,10 +77,15 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
         decided = [(e.sequence, e.candidate.hash) for e in store.evaluations("victim")]
     assert len(before) >= kill_at
 
-    resumed = subprocess.run(
-        [THEOROS, "resume", "victim", "--database", "t.db"], cwd=tmp_path, capture_output=True, text=True
+    resumed = subprocess.Popen(
+        [THEOROS, "resume", "victim", "--database", "t.db"],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    output = said(resumed)
+    assert resumed.returncode == 0, output
 
     with Store(database, read_only=True) as store:
         labels = store.label_records("victim")

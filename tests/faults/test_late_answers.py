@@ -10,7 +10,7 @@ from wave import truth
 import pytest
 
 from tests.faults.invariants import violations
-from tests.timing import HANGS
+from tests.faults.said import said
 from theoros.db import Store
 from theoros.db.records import Claim
 from theoros.orchestrator.answers import take_in_orphans
@@ -80,7 +80,7 @@ def test_an_orchestrator_that_was_replaced_stops_and_writes_nothing_more(home):
     home.wait_for(lambda: home.done() >= 2)
     with Store(home.database) as store:
         token = store.acquire("late", host="other", pid=1, pid_is_dead=lambda *_: True)
-        driver.communicate(timeout=HANGS)
+        said(driver)
         assert driver.returncode != 0
         evaluations, attempts = store.evaluations("late"), len(store.attempts("late"))
         time.sleep(2)

@@ -10,7 +10,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from tests.faults.invariants import violations
-from tests.timing import HANGS
+from tests.faults.said import said
 from theoros.workers import spool
 from theoros.workers.messages import Outcome
 
@@ -40,7 +40,7 @@ def test_a_campaign_outlives_a_lost_node_and_uses_one_that_joins(cluster, make_h
     home.wait_for(lambda: home.done() >= 4)
     cluster.remove_node(first, allow_graceful=False)
     cluster.add_node(num_cpus=2, resources={"bench": 2})
-    output, _ = driver.communicate(timeout=HANGS)
+    output = said(driver)
     assert driver.returncode == 0, output
     with home.read() as store:
         assert violations(store, "cluster", budget=20, spool=home.spool, truth=truth) == []
@@ -73,7 +73,7 @@ def test_slots_follow_the_cluster_and_answers_on_a_disk_are_taken_in_before_work
     spool.write(home.spool, Outcome(lost.token, "only", values=truth(evaluation.candidate.data), host="lost", pid=1))
     cluster.add_node(num_cpus=3, resources={"bench": 3})
     home.wait_for(lambda: home.told("orphan_taken_in"))
-    output, _ = driver.communicate(timeout=HANGS)
+    output = said(driver)
     assert driver.returncode == 0, output
     with home.read() as store:
         assert violations(store, "cluster", budget=30, spool=home.spool, truth=truth) == []

@@ -14,7 +14,7 @@ from ray.cluster_utils import Cluster
 
 from tests.faults.conftest import Home
 from tests.faults.invariants import violations
-from tests.timing import HANGS
+from tests.faults.said import said
 
 MIB = 2**20
 #: The command line, with an orchestrator that waits 4 s, not 10, before it makes room, and gives up after 20, not 60.
@@ -113,7 +113,7 @@ def dine(make_home: Callable[[dict[str, Any], str], Home]) -> Callable[..., tupl
         home.drivers.append(
             subprocess.Popen(command, cwd=home.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         )
-        output, _ = home.drivers[-1].communicate(timeout=HANGS)
+        output = said(home.drivers[-1])
         assert home.drivers[-1].returncode == 0, output
         with home.read() as store:
             assert violations(store, "table", budget=guests, spool=home.spool, truth=truth) == []

@@ -22,7 +22,7 @@ from mischief import BEHAVIOURS  # noqa: E402
 SPEC = {
     "campaign": "naughty",
     "question": {"maximize": "value"},
-    "oracle": {"mischief:Mischief": {"resources": {"num_cpus": 1, "memory": "600 MiB", "timeout": 12}}},
+    "oracle": {"mischief:Mischief": {"resources": {"num_cpus": 1, "memory": "600 MiB", "timeout": 20}}},
     "acquisition": "random",
     "budget": {"labels": len(BEHAVIOURS)},
     "retries": {"memory": 1, "not_converged": 2, "backoff": "0.1 s"},
