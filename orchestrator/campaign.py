@@ -155,12 +155,12 @@ class Campaign:
     ) -> Ending:
         """Run until the campaign ends or is stopped; see `theoros.orchestrator.session.run_session`.
 
-        Raises ClusterError, before anything is stored, when the cluster can't hold a single slot.
+        Raises ClusterError, before anything is stored, when the cluster can't hold the slots or a model worker.
         """
         from theoros.orchestrator.session import run_session
         from theoros.workers.cluster import join
 
-        n_slots = join(address, self.plan.resources, self.plan.spec.workers.slots)
+        n_slots = join(address, self.plan.resources, self.plan.spec.workers.slots, self.plan.model_workers)
         self.save()
         return run_session(self.plan, self.store, n_slots, companions=companions, start_slot=start_slot)
 

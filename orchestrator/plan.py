@@ -69,6 +69,12 @@ class Plan:
         return self.acquisition != "random" or self.problem.goal == "learn"
 
     @property
+    def model_workers(self) -> dict[str, Resources]:
+        """What the model workers that the campaign needs take of the cluster, by their names in its file."""
+        workers = self.spec.workers
+        return {"decider": workers.decider} | ({"trainer": workers.trainer} if self.learns else {})
+
+    @property
     def strict(self) -> bool:
         """Whether decisions follow a fixed schedule, so that the campaign repeats exactly: with one slot they do."""
         return self.spec.workers.slots == 1

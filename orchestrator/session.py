@@ -175,11 +175,18 @@ async def _work(
     await gateway.open(plan.cost_table, plan.problem.target)
     checks, version, hyperparameters, drawn = await gateway.earlier_models()
     widening = Widening.recorded(hyperparameters.get(WIDENING))
-    decider = SupervisedModelWorker(plan.models, plan.spec.workers.decider, MODEL_DEADLINE)
+
+    def supervised(name: str) -> SupervisedModelWorker:
+        def starved(text: str) -> None:
+            bus.publish(Notice("starved", text))
+
+        return SupervisedModelWorker(name, plan.models, plan.model_workers[name], MODEL_DEADLINE, starved)
+
+    decider = supervised("decider")
     dispatcher = Dispatcher(bus, gateway, plan, session.start_slot, n_slots, session.history)
     model_workers, learners = [decider], list[Agent]()
     if plan.learns:
-        trainer = SupervisedModelWorker(plan.models, plan.spec.workers.trainer, MODEL_DEADLINE)
+        trainer = supervised("trainer")
         model_workers.append(trainer)
         earlier = [Check(*check) for check in checks]
         learners.append(Learner(bus, gateway, plan, trainer, earlier, version, widening, drawn))

@@ -53,10 +53,10 @@ def plan_slots(nodes: list[Node], resources: Resources, wanted: int | None) -> i
     return fit if wanted is None else wanted
 
 
-def needs_and_has(nodes: list[Node], resources: Resources) -> str:
-    """What a slot needs beside what the nodes have, as a sentence."""
+def needs_and_has(nodes: list[Node], resources: Resources, who: str = "A slot") -> str:
+    """What a slot, or another worker, needs beside what the nodes have, as a sentence."""
     has = "; ".join(f"{node.address}: {_listed(node.resources)}" for node in nodes)
-    return f"A slot needs {_listed(demand(resources)) or 'nothing'}; the cluster has {has or 'no live node'}."
+    return f"{who} needs {_listed(demand(resources)) or 'nothing'}; the cluster has {has or 'no live node'}."
 
 
 def free_now() -> str:
@@ -70,12 +70,27 @@ def _listed(amounts: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {_amount(name, amount)}" for name, amount in sorted(amounts.items()) if _shown(name))
 
 
-def join(address: str | None, resources: Resources, slots: int | str) -> int:
+def join(
+    address: str | None, resources: Resources, slots: int | str, model_workers: Mapping[str, Resources] | None = None
+) -> int:
     """Join or start a cluster; returns how many slots to start: `slots`, or with ``"auto"`` all that fit.
 
-    Raises ClusterError when the cluster can't be reached or can't hold them.
+    Raises ClusterError when the cluster can't be reached, can't hold the slots, or has no node that could hold one of
+    the `model_workers` (by their names in a campaign file).
     """
-    return plan_slots(connect(address), resources, None if isinstance(slots, str) else slots)
+    nodes = connect(address)
+    for name, wanted in (model_workers or {}).items():
+        require_room(nodes, name, wanted)
+    return plan_slots(nodes, resources, None if isinstance(slots, str) else slots)
+
+
+def require_room(nodes: list[Node], name: str, resources: Resources) -> None:
+    """Raise ClusterError where no node could hold the model worker `name`, even if it did nothing else."""
+    if demand(resources) and not any(slots_on(node, resources) for node in nodes):
+        raise ClusterError(
+            f"The {name} does not fit on any node. {needs_and_has(nodes, resources, f'The {name}')} "
+            f"Lower workers.{name}, or join a larger cluster with --address."
+        )
 
 
 def _shown(name: str) -> bool:

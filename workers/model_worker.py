@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -16,7 +16,7 @@ from theoros.oracles.candidate import Candidate
 from theoros.oracles.registry import look_in
 from theoros.oracles.resources import Resources
 from theoros.oracles.spaces.gates.gatekeeper import Counts
-from theoros.workers import modelling
+from theoros.workers import cluster, modelling
 from theoros.workers.memory import Ask, Asked, Labelled, Labels, News
 from theoros.workers.modelling import Belief, Decided, FitReport, ModelPlan
 
@@ -132,6 +132,10 @@ class ModelWorker:
 
 #: How often a call is made before its model worker is said to be lost.
 _TRIES = 4
+#: Seconds in which a worker has to have found a place on the cluster and loaded what it needs.
+START_DEADLINE = 600.0
+#: Seconds after which it is told that one has not begun: what it loads takes long on a busy machine.
+STARVED_AFTER = 60.0
 
 
 class ModelWorkerLost(RuntimeError):
@@ -139,11 +143,18 @@ class ModelWorkerLost(RuntimeError):
 
 
 class SupervisedModelWorker:
-    """A model worker that is replaced when it dies, and whose calls all have a deadline (seconds)."""
+    """A model worker that is replaced when it dies, and whose calls all have a deadline (seconds).
 
-    def __init__(self, plan: ModelPlan, resources: Resources, deadline: float) -> None:
-        self._plan, self._resources, self._deadline = plan, resources, deadline
+    `name` is the worker's in a campaign file; `starved` is told, in words, when it has long waited to begin.
+    """
+
+    def __init__(
+        self, name: str, plan: ModelPlan, resources: Resources, deadline: float, starved: Callable[[str], None]
+    ) -> None:
+        self._name, self._plan, self._resources, self._deadline = name, plan, resources, deadline
+        self._tell_starved = starved
         self._actor = self._start()
+        self._beginning: asyncio.Future[None] | None = None
         self._sent = 0  # entries of its log that the worker has had
 
     def _start(self) -> Any:
@@ -208,10 +219,11 @@ class SupervisedModelWorker:
         for _ in range(_TRIES):
             actor = self._actor
             given: tuple[Any, ...] = arguments
-            if log is not None:
-                end = len(log)
-                given = (News(self._sent, list(log[self._sent : end])), *arguments)
             try:
+                await self._begun()
+                if log is not None:
+                    end = len(log)
+                    given = (News(self._sent, list(log[self._sent : end])), *arguments)
                 references = getattr(actor, method).options(num_returns=returns).remote(*given)
                 result = references if returns == 1 else references[-1]
                 answer = await asyncio.wait_for(result, self._deadline)
@@ -222,9 +234,33 @@ class SupervisedModelWorker:
                 last = error
                 if self._actor is actor:  # another call that it failed may have replaced it already
                     self.close()
-                    self._actor, self._sent = self._start(), 0
+                    self._actor, self._beginning, self._sent = self._start(), None, 0
         raise ModelWorkerLost(f"The model worker died or hung {_TRIES} times in {method!r}: {last}")
+
+    async def _begun(self) -> None:
+        """Wait until the worker has begun; those who wait for the same one wait together.
+
+        Raises TimeoutError where it has no place on the cluster, or can't start there.
+        """
+        if self._beginning is None:
+            self._beginning = asyncio.ensure_future(self._begin(self._actor))
+        await asyncio.shield(self._beginning)
+
+    async def _begin(self, actor: Any) -> None:
+        ready = asyncio.wrap_future(actor.__ray_ready__.remote().future())
+        if not (await asyncio.wait({ready}, timeout=STARVED_AFTER))[0]:
+            self._tell_starved(await asyncio.to_thread(self._starved))
+        await asyncio.wait_for(ready, START_DEADLINE)
+
+    def _starved(self) -> str:
+        who = f"The {self._name}"
+        return (
+            f"{who} has waited {STARVED_AFTER:g} s for a place on the cluster, or for its process to start. "
+            f"{cluster.needs_and_has(cluster.live_nodes(), self._resources, who)} Free now: {cluster.free_now()}."
+        )
 
     def close(self) -> None:
         """Give the worker back to the cluster."""
+        if self._beginning is not None:
+            self._beginning.cancel()
         ray.kill(self._actor)

@@ -121,3 +121,10 @@ def test_more_slots_than_fit_are_refused_with_what_there_is(tmp_path):
     with pytest.raises(ClusterError, match=r"needs CPU 1, GPU 3.*the cluster has .*CPU 4"):
         campaign.run()
     assert campaign.state == "new"
+
+
+def test_a_model_worker_that_fits_nowhere_is_refused_with_what_there_is(tmp_path):
+    trained_on_gpus = Campaign(spec(workers={"trainer": {"num_gpus": 2}}), tmp_path / "t.db")
+    with pytest.raises(ClusterError, match=r"trainer needs CPU 1, GPU 2; the cluster has .*Lower workers\.trainer"):
+        trained_on_gpus.run()
+    assert trained_on_gpus.state == "new"
