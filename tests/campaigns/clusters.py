@@ -12,15 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from tests.timing import HANGS
+from tests.timing import wait_for
 
 BIN = Path(sys.executable).parent
 RUNTIME_ENV = Path(__file__).parents[2] / "docs" / "cluster" / "runtime-env.yaml"
@@ -131,10 +129,3 @@ def free_ports(n: int) -> list[int]:
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = HANGS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.campaigns.clusters import JobServer, wait_for
+from tests.campaigns.clusters import JobServer
 from tests.faults.invariants import violations
+from tests.timing import wait_for
 from theoros.db import CampaignNotFound, Store
 from theoros.db.errors import DatabaseNotFound
 from theoros.workers import spool

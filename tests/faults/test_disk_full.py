@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from wave import truth
@@ -19,7 +18,7 @@ import yaml
 from sqlalchemy import event
 
 from tests.faults.invariants import violations
-from tests.timing import HANGS
+from tests.timing import HANGS, wait_for
 from theoros.db import CampaignNotFound, Store, patience
 from theoros.db.errors import DatabaseNotFound
 from theoros.orchestrator.agents.bus import Agent
@@ -60,13 +59,6 @@ def done(home: Path) -> int:
 def waiting(home: Path) -> int:
     """How many answers are on the workers' disk and not in the database."""
     return len(spool.read_all(home / ".theoros-spool" / "full"))
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + HANGS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def require_nothing_lost(home: Path) -> None:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 import yaml
 
 from tests.faults.said import said
-from tests.timing import HANGS
+from tests.timing import HANGS, wait_for
 from theoros.db import CampaignNotFound, Store
 from theoros.db.errors import DatabaseNotFound
 
@@ -50,13 +49,6 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [THEOROS, *arguments], cwd=cwd, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-
-
-def wait_for(condition, seconds: float = HANGS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kill_at", [1, 11])
