@@ -17,7 +17,7 @@ from theoros.models.data import Array, Choice, Dataset, Point, Problem, Proposal
 from theoros.models.feasibility import problem_of
 from theoros.models.forecast import Forecast
 from theoros.models.restarts import begun
-from theoros.models.twins.unseen import DRAWN, PICTURED, Score
+from theoros.models.twins.unseen import DRAWN, PICTURED, Score, as_twin
 from theoros.models.widening import Widening
 from theoros.oracles.spaces.gates.gatekeeper import Gatekeeper
 
@@ -230,6 +230,8 @@ def _examined(
 
     Without a previous belief they are as they are recorded, `drawn`.
     """
+    if not drawn and (previous is None or as_twin(previous.model) is None):
+        return None, previous.events if previous is not None else None  # without loading what examines twins
     from theoros.models.twins.unseen_exam import examined, remembered
 
     if previous is None:

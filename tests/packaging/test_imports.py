@@ -84,6 +84,29 @@ def test_choosing_at_random_loads_no_torch(proposer):
     require_not_loaded({"torch"}, AT_RANDOM.replace("PROPOSER", repr(proposer)))
 
 
+#: Two fits of a Gaussian process, the second held against what the first did not see.
+TWO_FITS = """
+import numpy as np
+from theoros.models.data import Dataset, Point, Problem
+from theoros.models.objective import Objective
+from theoros.oracles.spaces import Parameters, Real
+from theoros.workers.modelling import ModelPlan, train
+
+space = Parameters({"x": Real(0, 1)})
+problem = Problem("optimize", space, ("y",), (Objective("y", "minimize"),), ("full",), (1.0,))
+plan, belief = ModelPlan(problem, "gp", "log_ei", ("sobol",), "sobol", ()), None
+for n in (5, 7):
+    points = tuple(Point(space.candidate({"x": i / n}), "full") for i in range(n))
+    labels = Dataset(points, ("y",), np.sin(np.arange(n) / n)[:, None])
+    belief, report = train(plan, labels, range(n), seed=0, previous=belief)
+assert len(report.checks) == 2
+"""
+
+
+def test_a_process_is_fitted_without_what_only_twins_are_examined_with():
+    require_not_loaded({"scipy.stats", "theoros.models.twins.unseen_exam"}, TWO_FITS)
+
+
 def test_a_campaign_starts_without_what_only_models_and_reports_need():
     code = "import theoros.orchestrator.campaign, theoros.orchestrator.session, theoros.orchestrator.report.final"
     require_not_loaded({"torch", "scipy.stats", "rdkit", "pandas", "matplotlib"}, code)
