@@ -34,11 +34,21 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def local_ray() -> Iterator[None]:
-    """One local Ray for all tests that need any: its start takes seconds."""
+def ray_address() -> Iterator[str]:
+    """A cluster of one node that all tests and orchestrators may join one after another: its start takes seconds."""
+    from tests.ray_cluster import start_cluster
+
+    cluster = start_cluster(num_cpus=4)
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def local_ray(ray_address: str) -> Iterator[None]:
+    """This process has joined that cluster."""
     from theoros.workers import cluster
 
-    cluster.connect(None, num_cpus=4)
+    cluster.connect(ray_address)
     yield
     cluster.disconnect()
 

@@ -40,6 +40,10 @@ class Family:
             **environment,
         }
 
+    def lives(self) -> bool:
+        """Whether any of them does."""
+        return any(self._processes())
+
     def kill(self) -> None:
         """kill -9 of all of them at once: they are stopped first, so that none has time to note another one's death."""
         while family := list(self._processes()):

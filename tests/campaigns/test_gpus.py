@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ray.cluster_utils import Cluster
 
+from tests.ray_cluster import start_cluster
 from theoros.db import Store
 
 THEOROS = Path(sys.executable).parent / "theoros"
@@ -30,7 +30,7 @@ def count(x: float) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A node without GPUs, one with four, and one with one."""
-    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 2, "num_gpus": 0})
+    cluster = start_cluster(num_cpus=2, num_gpus=0)
     for gpus in (4, 1):
         cluster.add_node(num_cpus=2, num_gpus=gpus)
     cluster.wait_for_nodes()

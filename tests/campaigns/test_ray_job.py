@@ -38,26 +38,34 @@ def spec(name: str, labels: int, seconds: float) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def environment(postgres_url: str, tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all nodes see."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def environment(new_postgres_database: Callable[[], str], shared: Path) -> dict[str, str]:
     """What the nodes of a cluster have in their environment."""
     return {
-        "THEOROS_DATABASE": postgres_url,
-        "THEOROS_SPOOL": str(tmp_path / "spool"),
-        "THEOROS_ARTIFACTS": str(tmp_path / "artifacts"),
+        "THEOROS_DATABASE": new_postgres_database(),
+        "THEOROS_SPOOL": str(shared / "spool"),
+        "THEOROS_ARTIFACTS": str(shared / "artifacts"),
     }
 
 
-@pytest.fixture
-def start_cluster(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[[], JobServer]]:
+@pytest.fixture(scope="module")
+def living_cluster(shared: Path, environment: dict[str, str]) -> Iterator[Callable[[], JobServer]]:
+    """The cluster that runs; another one where that was killed."""
     started: list[JobServer] = []
 
-    def start() -> JobServer:
-        started.append(JobServer(tmp_path, environment))
-        started[-1].start()
+    def living() -> JobServer:
+        if not started or not started[-1].lives():
+            started.append(JobServer(shared, environment))
+            started[-1].start()
         return started[-1]
 
-    yield start
+    yield living
     for cluster in started:
         cluster.kill()
 
@@ -89,16 +97,16 @@ def at_work(url: str) -> pd.DataFrame:
         return store.query("SELECT token, evaluation_id FROM attempts WHERE state = 'running'")
 
 
-def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, campaign, environment, tmp_path):
+def test_a_campaign_is_run_once_however_often_it_is_submitted(living_cluster, campaign, environment, shared):
     folder, url = campaign(spec("once", labels=6, seconds=0.1)), environment["THEOROS_DATABASE"]
     (folder / "theoros.db").write_text("data that stays at home")
-    cluster = start_cluster()
+    cluster = living_cluster()
     code, output = cluster.submit(folder, "once")
     assert code == 0, output
     found = labels(url, "once")
     assert len(found) == 6
     with Store(url, read_only=True) as store:
-        assert violations(store, "once", budget=6, spool=tmp_path / "spool" / "once", truth=truth) == []
+        assert violations(store, "once", budget=6, spool=shared / "spool" / "once", truth=truth) == []
         base = Path(store.campaign("once").spec["base"])
     assert sorted(path.name for path in base.glob("*.*")) == ["campaign.yaml", "wave.py"], "databases stay at home"
 
@@ -113,10 +121,10 @@ def test_a_campaign_is_run_once_however_often_it_is_submitted(start_cluster, cam
     assert labels(url, "once") == found
 
 
-def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_cluster, campaign, environment, tmp_path):
+def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(living_cluster, campaign, environment, shared):
     folder, url = campaign(spec("long", labels=10, seconds=2.0)), environment["THEOROS_DATABASE"]
-    answers = tmp_path / "spool" / "long"
-    cluster = start_cluster()
+    answers = shared / "spool" / "long"
+    cluster = living_cluster()
     cluster.submit(folder, "long", "--no-wait")
     wait_for(lambda: len(labels(url, "long")) >= 2)
     code, output = cluster.job("stop", "long")
@@ -136,7 +144,7 @@ def test_a_stopped_job_and_one_whose_head_is_killed_are_gone_on_with(start_clust
     answer = truth(evaluation.candidate.data)
     spool.write(answers, Outcome(running["token"], "only", values=answer, host="lost", pid=1))
 
-    code, output = start_cluster().submit(folder, "long-3")
+    code, output = living_cluster().submit(folder, "long-3")
     assert code == 0, output
     ended = labels(url, "long")
     assert stopped.items() <= killed.items() <= ended.items(), "a label was lost or changed"

@@ -72,7 +72,8 @@ class Chaos:
         self.kills = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
         self.dice = random.Random(f"{seed}/{len(self.kills)}")
         self.database = folder / "chaos.db"
-        self.cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 1})
+        bare = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+        self.cluster = Cluster(initialize_head=True, head_node_args=bare | {"num_cpus": 1})
         self.node = self.cluster.add_node(num_cpus=2)
         self.driver: subprocess.Popen[bytes] | None = None
         self.broken: list[str] = []

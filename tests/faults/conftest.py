@@ -79,16 +79,6 @@ class Home:
             driver.communicate()
 
 
-@pytest.fixture(scope="module")
-def ray_address() -> Iterator[str]:
-    """A cluster that several orchestrators can join one after another."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 4})
-    yield cluster.address
-    cluster.shutdown()
-
-
 @pytest.fixture
 def make_home(tmp_path: Path) -> Iterator[Callable[[dict[str, Any], str], Home]]:
     made: list[Home] = []

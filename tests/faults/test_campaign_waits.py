@@ -115,9 +115,11 @@ SLOW = {"oracle": {"synthetic": {"function": "Branin", "delay": "1 s"}}}
 
 
 @pytest.mark.parametrize("campaign", [SLOW], indirect=True, ids=["slots at work"])
-def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(server, store, campaign, tmp_path):
+def test_who_interrupts_twice_need_not_wait_for_the_database_and_loses_nothing(
+    server, store, campaign, ray_address, tmp_path
+):
     theoros = Path(sys.executable).parent / "theoros"
-    command = [theoros, "resume", "branin", "--database", store.url]
+    command = [theoros, "resume", "branin", "--database", store.url, "--address", ray_address]
     driver = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + HANGS

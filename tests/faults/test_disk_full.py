@@ -118,8 +118,8 @@ def test_a_campaign_waits_for_room_on_its_databases_disk_and_ends_as_planned(hom
     require_nothing_lost(home)
 
 
-def test_who_does_not_wait_for_room_loses_nothing_either(home):
-    command = [THEOROS, "run", "c.yaml", "--database", "t.db"]
+def test_who_does_not_wait_for_room_loses_nothing_either(home, ray_address):
+    command = [THEOROS, "run", "c.yaml", "--database", "t.db", "--address", ray_address]
     driver = subprocess.Popen(command, cwd=home, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: done(home) >= 4)
@@ -140,7 +140,7 @@ def test_who_does_not_wait_for_room_loses_nothing_either(home):
     assert "Traceback" not in errors
     assert waiting(home) >= 2, "what was computed is kept"
 
-    again = [THEOROS, "resume", "full", "--database", "t.db"]
+    again = [THEOROS, "resume", "full", "--database", "t.db", "--address", ray_address]
     resumed = subprocess.run(again, cwd=home, capture_output=True, text=True, timeout=HANGS, check=False)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     require_nothing_lost(home)

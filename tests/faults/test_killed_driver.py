@@ -51,8 +51,16 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize("kill_at", [1, 11])
-def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_at):
+@pytest.fixture
+def joins(ray_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orchestrators join a cluster; without it each starts a local Ray, which dies with it."""
+    monkeypatch.setenv("RAY_ADDRESS", ray_address)
+
+
+@pytest.mark.parametrize(("kill_at", "cluster"), [(1, "joins"), (11, None)], ids=["on a cluster", "with its own Ray"])
+def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_at, cluster, request):
+    if cluster is not None:
+        request.getfixturevalue(cluster)
     write(tmp_path, SPEC)
     database = tmp_path / "t.db"
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
@@ -95,6 +103,7 @@ def test_a_campaign_killed_anywhere_resumes_with_the_same_labels(tmp_path, kill_
     assert not list((tmp_path / ".theoros-spool" / "victim").glob("*.json")), "an answer was left unread"
 
 
+@pytest.mark.usefixtures("joins")
 def test_an_interrupt_lets_running_evaluations_end_and_the_campaign_can_be_resumed(tmp_path):
     write(tmp_path, SPEC | ENDLESS)
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)
@@ -108,6 +117,7 @@ def test_an_interrupt_lets_running_evaluations_end_and_the_campaign_can_be_resum
         assert set(store.attempts("victim")["state"]) == {"done"}
 
 
+@pytest.mark.usefixtures("joins")
 def test_a_second_orchestrator_is_refused_with_the_owner_named(tmp_path):
     write(tmp_path, SPEC | ENDLESS)
     driver = start("run", "c.yaml", "--database", "t.db", cwd=tmp_path)

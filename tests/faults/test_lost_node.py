@@ -11,6 +11,7 @@ from ray.cluster_utils import Cluster
 
 from tests.faults.invariants import violations
 from tests.faults.said import said
+from tests.ray_cluster import start_cluster
 from theoros.workers import spool
 from theoros.workers.messages import Outcome
 
@@ -26,7 +27,7 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    nodes = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 1})
+    nodes = start_cluster(num_cpus=1)
     yield nodes
     nodes.shutdown()
 

@@ -15,6 +15,7 @@ from ray.cluster_utils import Cluster
 from tests.faults.conftest import Home
 from tests.faults.invariants import violations
 from tests.faults.said import said
+from tests.ray_cluster import start_cluster
 
 MIB = 2**20
 #: The command line, with an orchestrator that waits 4 s, not 10, before it makes room, and gives up after 20, not 60.
@@ -87,9 +88,7 @@ def make_cluster() -> Iterator[Callable[..., Cluster]]:
     made: list[Cluster] = []
 
     def make(*memory: int) -> Cluster:
-        cluster = Cluster(
-            initialize_head=True, head_node_args={"include_dashboard": False, "num_cpus": 4, "memory": memory[0] * MIB}
-        )
+        cluster = start_cluster(num_cpus=4, memory=memory[0] * MIB)
         made.append(cluster)
         for more in memory[1:]:
             cluster.add_node(num_cpus=4, memory=more * MIB)

@@ -219,9 +219,9 @@ def test_a_log_that_cannot_be_written_is_refused_before_anything_is_stored(tmp_p
     assert not (tmp_path / "theoros.db").exists()
 
 
-def test_a_run_from_the_command_line_keeps_its_journal_where_the_environment_says(tmp_path):
+def test_a_run_from_the_command_line_keeps_its_journal_where_the_environment_says(tmp_path, ray_address):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(SPEC | {"budget": {"labels": 4}, "retries": {}}))
-    environment = os.environ | {"THEOROS_LOG": "c.log"}
+    environment = os.environ | {"THEOROS_LOG": "c.log", "RAY_ADDRESS": ray_address}
     done = subprocess.run(
         [THEOROS, "run", "c.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment
     )
