@@ -21,12 +21,12 @@ demo: $(INSTALLED)  ## the main job: molecules by quantum chemistry, against a r
 water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 	$(BIN)/theoros run campaigns/water/campaign.yaml --database demo.db --fresh
 
-# What only computes runs on all cores; what starts clusters and kills them runs two files at a time, in the order of
-# their names: the longest, which have few tests, come first then, and neither of the two ends alone.
+# What only computes runs on all cores. What starts clusters and kills them waits for a quarter of its time, and so runs
+# three files at a time, in the order of their names: the longest, which have few tests, come first then.
 COMPUTING := tests/benchmarks tests/db tests/models tests/oracles
 test: $(INSTALLED)
 	$(BIN)/pytest -n auto $(COMPUTING)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(foreach folder,$(COMPUTING),--ignore=$(folder))
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(foreach folder,$(COMPUTING),--ignore=$(folder))
 
 chaos: $(INSTALLED)  ## kill what runs campaigns, 200 times at random; goes on where it stopped
 	$(BIN)/python tests/faults/chaos.py --folder build/chaos --kills 200
