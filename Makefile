@@ -25,8 +25,8 @@ water: $(INSTALLED)  ## a second, quick campaign: the geometry of water
 # three files at a time, in the order of their names: the longest, which have few tests, come first then.
 COMPUTING := tests/benchmarks tests/db tests/models tests/oracles
 test: $(INSTALLED)
-	$(BIN)/pytest -n auto $(COMPUTING)
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(foreach folder,$(COMPUTING),--ignore=$(folder))
+	$(BIN)/pytest -n auto --durations 15 $(COMPUTING)
+	$(BIN)/pytest -n 3 --durations 15 --dist loadfile --no-loadscope-reorder $(foreach folder,$(COMPUTING),--ignore=$(folder))
 
 chaos: $(INSTALLED)  ## kill what runs campaigns, 200 times at random; goes on where it stopped
 	$(BIN)/python tests/faults/chaos.py --folder build/chaos --kills 200
