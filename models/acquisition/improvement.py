@@ -1,8 +1,9 @@
-"""Expected improvement of one Gaussian belief on one objective, in logarithms."""
+"""How far above a threshold a Gaussian belief puts one objective, and with what probability, in logarithms."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -31,29 +32,57 @@ def log_improvement(objective: Objective, mean: Tensor, std: Tensor, threshold: 
     return _log_excess((objective.utility(mean) - threshold) / std) + std.log()
 
 
-def log_warped_improvement(
-    objective: Objective, warp: FittedWarp, mean: Tensor, std: Tensor, threshold: Tensor
-) -> Tensor:
-    """`log_improvement` where f is N(mean, std²) through `warp`, whose inverse f's value is, as `threshold` has it.
+@dataclass(frozen=True)
+class Utility:
+    """A belief on an objective's utility: f is N(mean, std²), through `warp` where it has one.
 
-    The value is a shifted log-normal one, so that this is what Black & Scholes (J. Political Economy 81, 637 (1973),
-    doi:10.1086/260062) pay for an option, a call where the good end is the long tail and else a put.
+    Where it has one, `warp`'s inverse of a normal number is f's value, as thresholds have it: a shifted log-normal one.
     """
-    if not warp.sign:
-        return log_improvement(objective, mean, std, threshold)
-    location, width = warp.mean + warp.scale * warp.sign * mean, warp.scale * std
-    sense = 1.0 if objective.sense == "maximize" else -1.0
-    call = sense * warp.sign > 0
-    strike = 1 + warp.sign * (sense * threshold - warp.best) / warp.d  # of the exponential of a N(location, width²)
-    log_strike = strike.clamp_min(1e-300).log()
-    far, near = (location - log_strike) / width, location + width.square() / 2
-    if call:
-        some = log_difference(near + log_ndtr(far + width), log_strike + log_ndtr(far))
-        found = torch.where(strike > 0, some, torch.logaddexp(near, (-strike).clamp_min(1e-300).log()))
-    else:
-        some = log_difference(log_strike + log_ndtr(-far), near + log_ndtr(-far - width))
-        found = torch.where(strike > 0, some, torch.full_like(some, -math.inf))
-    return found + math.log(warp.d)
+
+    objective: Objective
+    warp: FittedWarp
+    mean: Tensor
+    std: Tensor
+
+    def log_improvement(self, threshold: Tensor) -> Tensor:
+        """Log E[max(u(f) - threshold, 0)]; see `log_improvement`.
+
+        Of a log-normal value it is what Black & Scholes (J. Political Economy 81, 637 (1973), doi:10.1086/260062) pay
+        for an option, a call where the good end is the long tail and else a put.
+        """
+        if not self.warp.sign:
+            return log_improvement(self.objective, self.mean, self.std, threshold)
+        location, width, strike, call = self._log_normal(threshold)
+        log_strike = strike.clamp_min(1e-300).log()
+        far, near = (location - log_strike) / width, location + width.square() / 2
+        if call:
+            some = log_difference(near + log_ndtr(far + width), log_strike + log_ndtr(far))
+            found = torch.where(strike > 0, some, torch.logaddexp(near, (-strike).clamp_min(1e-300).log()))
+        else:
+            some = log_difference(log_strike + log_ndtr(-far), near + log_ndtr(-far - width))
+            found = torch.where(strike > 0, some, torch.full_like(some, -math.inf))
+        return found + math.log(self.warp.d)
+
+    def log_above(self, threshold: Tensor) -> Tensor:
+        """Log of the probability that u(f) is larger than `threshold`, a utility; shapes broadcast."""
+        if self.objective.sense == "match":
+            distance, width = (self.objective.target - self.mean).abs(), (-threshold).clamp_min(0.0)
+            return log_difference(log_ndtr((width - distance) / self.std), log_ndtr((-width - distance) / self.std))
+        if not self.warp.sign:
+            return cast(Tensor, log_ndtr((self.objective.utility(self.mean) - threshold) / self.std))
+        location, width, strike, call = self._log_normal(threshold)
+        far = (location - strike.clamp_min(1e-300).log()) / width
+        found, certain = log_ndtr(far if call else -far), 0.0 if call else -math.inf
+        return torch.where(strike > 0, found, torch.full_like(found, certain))
+
+    def _log_normal(self, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor, bool]:
+        """Mean and deviation of a normal number, the `strike` that its exponential has at the threshold, and whether it
+        is to be above it.
+        """
+        warp, sense = self.warp, 1.0 if self.objective.sense == "maximize" else -1.0
+        location, width = warp.mean + warp.scale * warp.sign * self.mean, warp.scale * self.std
+        strike = 1 + warp.sign * (sense * threshold - warp.best) / warp.d
+        return location, width, strike, sense * warp.sign > 0
 
 
 def log_difference(larger: Tensor, smaller: Tensor) -> Tensor:

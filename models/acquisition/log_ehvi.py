@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import torch
-from botorch.utils.multi_objective.box_decompositions.non_dominated import FastNondominatedPartitioning
 from torch import Tensor
 
 from theoros.models.acquisition.base import (
@@ -23,8 +21,9 @@ from theoros.models.acquisition.base import (
     standardised_bound,
     standardised_objective,
 )
-from theoros.models.acquisition.improvement import log_difference, log_warped_improvement
+from theoros.models.acquisition.improvement import Utility
 from theoros.models.acquisition.known import Known
+from theoros.models.acquisition.undominated import Undominated, undominated
 from theoros.models.contract import FittedSurrogate, Score
 from theoros.models.data import Dataset, Point, Problem
 from theoros.models.objective import Objective
@@ -43,10 +42,10 @@ class LogExpectedHypervolumeImprovement:
     On each of `samples` draws of pending answers, and of the true values behind noisy labels, the front of the draw is
     fixed, the region that it does not dominate is cut into boxes, and the expected volume gained in each box is a
     product over the objectives, as their processes are independent: exact for one candidate (Emmerich et al., IEEE CEC
-    2011; boxes of Lacour et al., Computers & Operations Research 79, 347 (2017)). With draws it is noisy expected
-    hypervolume improvement (Daulton et al., NeurIPS 2021, arXiv:2105.08195), in the logarithms of Ament et al. (NeurIPS
-    2023, arXiv:2310.20708). Volume is counted in the objectives' own units, also where the process sees an objective
-    through a logarithm. The reference point is the objectives' `worst` values, or is inferred from the front.
+    2011); with more than three objectives thin boxes stand for the region (`undominated`). With draws it is noisy
+    expected hypervolume improvement (Daulton et al., NeurIPS 2021, arXiv:2105.08195), in the logarithms of Ament et al.
+    (NeurIPS 2023, arXiv:2310.20708). Volume is counted in the objectives' own units, also where the process sees an
+    objective through a logarithm. The reference point is the objectives' `worst` values, or is inferred from the front.
     While nothing feasible is known, all that counts is how likely a candidate is to be feasible.
     """
 
@@ -77,7 +76,7 @@ class LogExpectedHypervolumeImprovement:
         if bounds and len(utilities) and not bool(feasible.any()):
             return _LogEHVI(models, goals, bounds, None, target)
         reference = _reference(goals, utilities, feasible)
-        return _LogEHVI(models, goals, bounds, _boxes(utilities, feasible, reference), target)
+        return _LogEHVI(models, goals, bounds, undominated(utilities, feasible, reference, seed), target)
 
     def scorer(
         self, problem: Problem, model: FittedSurrogate, dataset: Dataset, pending: Sequence[Point], *, seed: int
@@ -106,58 +105,27 @@ def _reference(goals: Sequence[Objective], utilities: Tensor, feasible: Tensor) 
     return torch.where(wanted.isnan(), inferred, wanted)
 
 
-def _boxes(utilities: Tensor, feasible: Tensor, reference: Tensor) -> Tensor:
-    """Corners of the boxes that the front of each draw leaves, ``2 x s x k x m``; `utilities` are ``n x s x m``.
-
-    Draws with fewer boxes are filled up with empty ones.
-    """
-    points = torch.where(feasible.unsqueeze(-1), utilities, reference).transpose(0, 1)
-    parts = []
-    for draw in points:
-        better = draw[(draw > reference).all(-1)]
-        front = better[torch.from_numpy(non_dominated(better.numpy()))] if len(better) else better
-        parts.append(FastNondominatedPartitioning(ref_point=reference, Y=front).get_hypercell_bounds())
-    most = max(part.shape[1] for part in parts)
-    filled = [torch.cat([part, reference.expand(2, most - part.shape[1], -1)], dim=1) for part in parts]
-    return torch.stack(filled, dim=1)
-
-
 class _LogEHVI(FeatureAcquisition):
     def __init__(
         self,
         models: dict[str, OutputModel],
         goals: Sequence[Objective],
         bounds: Sequence[Bound],
-        boxes: Tensor | None,
+        left: Undominated | None,
         target: int,
     ) -> None:
         super().__init__()
         self.models, self.goals, self.bounds = models, goals, bounds
-        self.boxes, self.target = boxes, target
+        self.left, self.target = left, target
 
     def values(self, features: Tensor) -> Tensor:
         """Log expected hypervolume improvement ``b`` of features ``b x d``."""
         moments = moments_of(self.models, features, self.target)
         total = log_kept(self.bounds, moments)
-        if self.boxes is not None:
-            total = total + self._log_volume(moments, *self.boxes)
+        if self.left is not None:
+            total = total + self.left.log_gain([self._utility(goal, *moments[goal.output]) for goal in self.goals])
         return torch.logsumexp(total, dim=-1) - float(np.log(total.shape[-1]))
 
-    def _log_volume(self, moments: Mapping[str, tuple[Tensor, Tensor]], lower: Tensor, upper: Tensor) -> Tensor:
-        """Log expected volume that is gained in all boxes, ``b x s``."""
-        volume: Tensor = torch.zeros(())
-        for i, goal in enumerate(self.goals):
-            mean, variance = moments[goal.output]
-            mean, std = mean.unsqueeze(-1), variance.sqrt()[:, None, None]
-            improvement = partial(log_warped_improvement, goal, self.models[goal.output].warp, mean, std)
-            volume = volume + log_difference(
-                improvement(lower[..., i]), _above_upper(goal.sense, improvement, upper[..., i])
-            )
-        return torch.logsumexp(volume, dim=-1)
-
-
-def _above_upper(sense: str, improvement: Callable[[Tensor], Tensor], upper: Tensor) -> Tensor:
-    """The `improvement` on boxes' upper ends, of which some are infinite: nothing is better than these."""
-    open_ended = upper.isinf() if sense != "match" else upper >= 0
-    found = improvement(torch.where(open_ended, torch.zeros_like(upper) - 1.0, upper))
-    return torch.where(open_ended, torch.full_like(found, -math.inf), found)
+    def _utility(self, goal: Objective, mean: Tensor, variance: Tensor) -> Utility:
+        """A belief of shape ``b x s x 1`` from means ``b x s`` and variances ``b``."""
+        return Utility(goal, self.models[goal.output].warp, mean.unsqueeze(-1), variance.sqrt()[:, None, None])

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from botorch.utils.multi_objective.hypervolume import Hypervolume
 from scipy.integrate import quad
 from scipy.stats import norm, spearmanr
 
-from theoros.models.acquisition.improvement import log_improvement, log_warped_improvement
+from theoros.models.acquisition.improvement import Utility, log_improvement
 from theoros.models.acquisition.log_ehvi import LogExpectedHypervolumeImprovement
 from theoros.models.data import OutcomeConstraint
 from theoros.models.objective import Objective
@@ -45,13 +46,29 @@ def test_improvement_through_a_logarithm_is_an_integral(sense, sign, threshold):
     kink = float(warp.forward(np.array(float(goal.utility(threshold)))))
     ends = sorted({mean - 9 * std, min(max(kink, mean - 9 * std), mean + 9 * std), mean + 9 * std})
     expected = sum(quad(gained, a, b, epsabs=1e-13)[0] for a, b in itertools.pairwise(ends))
-    found = log_warped_improvement(goal, warp, *(torch.tensor(x).double() for x in (mean, std, threshold)))
+    belief = Utility(goal, warp, torch.tensor(mean).double(), torch.tensor(std).double())
+    found = belief.log_improvement(torch.tensor(threshold).double())
     assert math.exp(float(found)) == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
 def test_improvement_without_a_logarithm_is_the_usual_one():
-    told = [torch.tensor(x).double() for x in (0.4, 0.6, 0.9)]
-    assert log_warped_improvement(STRENGTH, IDENTITY, *told) == log_improvement(STRENGTH, *told)
+    mean, std, threshold = (torch.tensor(x).double() for x in (0.4, 0.6, 0.9))
+    found = Utility(STRENGTH, IDENTITY, mean, std).log_improvement(threshold)
+    assert found == log_improvement(STRENGTH, mean, std, threshold)
+
+
+@pytest.mark.parametrize("sense", ["maximize", "minimize", "match"])
+@pytest.mark.parametrize("sign", [1, -1, 0])
+@pytest.mark.parametrize("threshold", [-3.0, -0.4, 0.3, 2.5])
+def test_the_chance_above_a_threshold_is_how_fast_the_improvement_on_it_falls(sense, sign, threshold):
+    if sense == "match":  # of whose utilities none is positive, and whose process has no logarithm
+        sign, threshold = 0, -abs(threshold)
+    warp = FittedWarp(sign, best=-0.3 if sign > 0 else 0.8, d=0.2, mean=0.7, scale=0.9) if sign else IDENTITY
+    number = partial(torch.tensor, dtype=torch.float64)
+    belief = Utility(Objective("y", sense, 0.5), warp, number(0.4), number(0.6))
+    lower, upper = (float(belief.log_improvement(number(threshold + h)).exp()) for h in (-1e-5, 1e-5))
+    chance = float(belief.log_above(number(threshold)).exp())
+    assert chance == pytest.approx((lower - upper) / 2e-5, rel=1e-4, abs=1e-6)
 
 
 @pytest.fixture
