@@ -250,7 +250,7 @@ def test_the_slurm_script_runs_a_campaign_on_all_nodes(slurm, tmp_path):
             env=slurm,
             stdout=log,
             stderr=subprocess.STDOUT,
-            timeout=120,
+            timeout=600,
         )
     assert done.returncode == 0, (tmp_path / "log").read_text()
     with Store(tmp_path / "t.db", read_only=True) as store:

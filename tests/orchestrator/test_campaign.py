@@ -75,9 +75,8 @@ def test_a_second_campaign_pays_nothing_for_answers_the_database_has(finished):
 
 
 def test_failures_count_towards_the_budget_and_the_campaign_goes_on(tmp_path):
-    campaign = Campaign(
-        spec(oracle={"synthetic": {"function": "Branin", "failure_rate": 0.4}}, workers={"slots": 3}), tmp_path / "t.db"
-    )
+    failing = {"synthetic": {"function": "Branin", "failure_rate": 0.4}}
+    campaign = Campaign(spec(oracle=failing, acquisition="random", workers={"slots": 3}), tmp_path / "t.db")
     assert campaign.run().finished
     states = [e.state for e in campaign.store.evaluations("branin")]
     assert len(states) == 22
@@ -86,7 +85,7 @@ def test_failures_count_towards_the_budget_and_the_campaign_goes_on(tmp_path):
 
 
 def test_a_target_ends_the_campaign_early(tmp_path):
-    campaign = Campaign(spec(stop={"target": 40.0}), tmp_path / "t.db")
+    campaign = Campaign(spec(acquisition="random", stop={"target": 40.0}), tmp_path / "t.db")
     ending = campaign.run()
     assert ending.finished
     assert "target" in ending.reason
