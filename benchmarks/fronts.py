@@ -29,12 +29,13 @@ BUDGET, BATCH = 80, 4
 
 def problems() -> dict[str, Callable[[], Any]]:
     """The problems, to be maximised."""
-    from botorch.test_functions.multi_objective import C2DTLZ2, BraninCurrin, VehicleSafety
+    from botorch.test_functions.multi_objective import C2DTLZ2, DTLZ2, BraninCurrin, VehicleSafety
 
     return {
         "branin_currin": lambda: BraninCurrin(negate=True),
         "c2dtlz2": lambda: C2DTLZ2(dim=12, num_objectives=2, negate=True),
         "vehicle_safety": lambda: VehicleSafety(negate=True),
+        "dtlz2_five": lambda: DTLZ2(dim=8, num_objectives=5, negate=True),
     }
 
 
