@@ -79,9 +79,10 @@ class Pruner(Agent):
             self.bus.publish(Notice("judging_failed", f"what runs is left to run: {reason}"))
             return
         for evaluation, chance in zip(running, chances, strict=True):
-            if chance < limit:
+            spent = self._spent(evaluation.sequence)  # the model took its time, and the evaluation went on
+            if chance < limit and spent <= MOST_SPENT:
                 reason = f"model version {model.version} gives it a chance of {chance:.2g} to beat the best"
-                self.bus.publish(Useless(evaluation.sequence, reason, self._spent(evaluation.sequence)))
+                self.bus.publish(Useless(evaluation.sequence, reason, spent))
 
     def _spent(self, sequence: int) -> float:
         """The share of its expected time that an evaluation has had; 1 where nothing is known."""
