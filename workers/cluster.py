@@ -11,6 +11,9 @@ from typing import Any
 
 from theoros.oracles.resources import Resources
 
+#: How often a cluster of one's own is started. Ray gives a node half a minute, which is too little on a busy machine.
+STARTS = 3
+
 
 class ClusterError(RuntimeError):
     """The cluster can't be reached or can't hold what is asked; the message says what it has."""
@@ -122,13 +125,28 @@ def connect(address: str | None, *, num_cpus: int | None = None) -> list[Node]:
         else:
             # Without an address Ray would otherwise join whichever local cluster it finds lying about.
             options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+        _start(options, f"reached at {address}" if address else "started")
+    return live_nodes()
+
+
+def _start(options: Mapping[str, Any], what: str) -> None:
+    """Have Ray join or start a cluster, once more where a node of its own was not up in time; raises ClusterError."""
+    import ray
+
+    for left in reversed(range(STARTS)):
         try:
             ray.init(**options)
+            return
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise ClusterError(
-                f"Ray could not be {'reached at ' + address if address else 'started'}: {error}"
-            ) from error
-    return live_nodes()
+            raise ClusterError(f"Ray could not be {what}: {error}") from error
+        except Exception as error:
+            if type(error) is not Exception:  # a node that was not up in time has no class of its own
+                raise
+            if not left:
+                raise ClusterError(
+                    f"Ray could not be {what}, {STARTS} times: {error} The machine may be too busy; try again, or "
+                    "start Ray with `ray start --head` and join it with --address."
+                ) from error
 
 
 def live_nodes() -> list[Node]:
