@@ -42,7 +42,7 @@ class LogExpectedHypervolumeImprovement:
     On each of `samples` draws of pending answers, and of the true values behind noisy labels, the front of the draw is
     fixed, the region that it does not dominate is cut into boxes, and the expected volume gained in each box is a
     product over the objectives, as their processes are independent: exact for one candidate (Emmerich et al., IEEE CEC
-    2011); with more than three objectives thin boxes stand for the region (`undominated`). With draws it is noisy
+    2011); with more than three objectives places stand for the region (`undominated`). With draws it is noisy
     expected hypervolume improvement (Daulton et al., NeurIPS 2021, arXiv:2105.08195), in the logarithms of Ament et al.
     (NeurIPS 2023, arXiv:2310.20708). Volume is counted in the objectives' own units, also where the process sees an
     objective through a logarithm. The reference point is the objectives' `worst` values, or is inferred from the front.
